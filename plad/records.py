@@ -1,0 +1,143 @@
+"""The nouns that every stage reads and writes. Frozen, JSON Lines both ways, standard library only.
+
+A prompt is either plain text or a conversation, a tuple of `{"role": …, "content": …}` messages whose
+last message is not the assistant's. A response is always plain text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from plad.errors import PladError
+
+Message = Mapping[str, str]
+PromptText = str | tuple[Message, ...]
+
+
+R = TypeVar("R", bound="Record")
+
+
+class Record:
+    """A frozen dataclass that is one line of a JSON Lines file."""
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Self:
+        """Build the record from a decoded line.
+
+        Raises:
+            PladError: a field is missing or unknown.
+        """
+        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        values = {key: _freeze(value) for key, value in row.items()}
+        if unknown := sorted(values.keys() - names):
+            raise PladError(f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}.")
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise PladError(f"not a {cls.__name__}: {error}") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields that hold something, in the order in which the class declares them."""
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
+        return {name: value for name, value in values if value is not None}
+
+
+@dataclass(frozen=True)
+class Prompt(Record):
+    """One input of a task, with the human's answer where there is one."""
+
+    id: str
+    prompt: PromptText
+    reference: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The prompt as plain text, for scorers and for display."""
+        return as_text(self.prompt)
+
+
+@dataclass(frozen=True)
+class Generation(Record):
+    """One sampled response. `finished` tells whether the model ended it, as opposed to the token limit."""
+
+    id: str
+    response: str
+    finished: bool = True
+    tokens: int = 0
+    sample: int = 0
+
+
+@dataclass(frozen=True)
+class PreferencePair(Record):
+    """Two responses to one prompt, `chosen` preferred over `rejected`, with scores where a scorer gave them."""
+
+    id: str
+    prompt: PromptText
+    chosen: str
+    rejected: str
+    chosen_score: float | None = None
+    rejected_score: float | None = None
+
+    def swap(self) -> PreferencePair:
+        """The same pair with the preference turned round."""
+        return replace(
+            self,
+            chosen=self.rejected,
+            rejected=self.chosen,
+            chosen_score=self.rejected_score,
+            rejected_score=self.chosen_score,
+        )
+
+
+@dataclass(frozen=True)
+class EvalRow(Record):
+    """What one model answered to one test prompt, and what that answer is worth."""
+
+    id: str
+    response: str
+    score: float
+    reference_score: float
+    rouge1: float
+    rouge2: float
+    rougeL: float  # noqa: N815 (the metric's own name)
+    words: int
+    finished: bool = True
+
+
+def as_text(prompt: PromptText) -> str:
+    """A prompt as plain text; a conversation becomes one `role: content` paragraph a message."""
+    if isinstance(prompt, str):
+        return prompt
+    return "\n\n".join(f"{message['role']}: {message['content']}" for message in prompt)
+
+
+def read_jsonl(path: Path, kind: type[R]) -> Iterator[R]:
+    """Yield the records of a file that `write_jsonl` wrote.
+
+    Raises:
+        PladError: a line is not JSON or not a `kind`; the message names the file and the line.
+    """
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                yield kind.from_json(json.loads(line))
+            except (json.JSONDecodeError, PladError) as error:
+                raise PladError(f"{path}, line {number}: {error}") from None
+
+
+def dump_line(record: Record) -> str:
+    """One line of JSON, newline included."""
+    return json.dumps(record.to_json(), ensure_ascii=False, default=list) + "\n"
+
+
+def dump_lines(records: Iterable[Record]) -> str:
+    """All of `records` as the text of a JSON Lines file."""
+    return "".join(map(dump_line, records))
+
+
+def _freeze(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
