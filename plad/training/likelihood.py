@@ -1,0 +1,194 @@
+"""The likelihood engine: log q(y_t | x, y_<t) for the responses of a batch, and nothing else.
+
+Logits are computed at the positions that predict a response token only, in chunks, so that memory grows neither with
+the prompt nor with vocabulary × batch. Log-probabilities are fp32 whatever the model's dtype.
+
+Shape legend: B examples, R responses, T response tokens, N rows, L row length, S response tokens of the batch,
+D model width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from plad.losses.sequence import Sequences
+from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
+
+logger = logging.getLogger(__name__)
+
+LOGITS_AT_ONCE = 2**25
+"""Logits held at a time, 128 MB in fp32: a chunk is this many divided by V positions."""
+
+
+def sequences(model: nn.Module, batch: Batch) -> Sequences:
+    """Score every response of a batch that one of the layouts made.
+
+    Args:
+        model: a causal or encoder-decoder language model of transformers, with or without LoRA.
+    """
+    if "encoder_row" in batch:
+        token_logps_S = _encoder_decoder_logps(model, batch)
+    elif "branch" in batch:
+        token_logps_S = _shared_logps(model, batch)
+    else:
+        token_logps_S = _plain_logps(model, batch)
+    B, R = batch["lengths"].shape
+    T = int(batch["lengths"].max())
+    flat = token_logps_S.new_zeros(B * R * T).index_put((batch["slot"],), token_logps_S)
+    return Sequences(flat.view(B, R, T), batch["lengths"], batch.get("scores"))
+
+
+def choose_layout(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
+    """The fastest layout that is exact for this model, by a check of its numbers on two small examples.
+
+    Architectures whose attention ignores position ids or the mask they are given get the plain layout, and one log
+    line says so. GPT-Neo's local layers count distance along the row, which a short check would not notice.
+    """
+    if model.config.is_encoder_decoder:
+        return EncoderDecoderLayout(pad_id, int(model.config.decoder_start_token_id))
+    error, effect = _sharing_error(model, pad_id)
+    if error <= 0.1 * effect and "local" not in getattr(model.config, "attention_layers", ()):
+        return DecoderLayout(pad_id)
+    logger.warning(
+        "Prompts are not shared between responses: %s gives other log-probabilities that way (by %.2g nats).",
+        type(base_model(model)).__name__,
+        error,
+    )
+    return DecoderLayout(pad_id, share_prefix=False)
+
+
+def within(wrapped: nn.Module, module: nn.Module, function: Callable[[nn.Module], Any]) -> Any:
+    """Run `function(module)` as if it were the forward of `wrapped`, so that DDP's and FSDP's hooks see the pass.
+
+    Args:
+        wrapped: `module` itself, or what accelerate wrapped around it.
+    """
+    own = module.__dict__.get("forward")
+
+    def restore() -> None:
+        if own is None:
+            module.__dict__.pop("forward", None)
+        else:
+            module.__dict__["forward"] = own
+
+    def once(*_: Any, **__: Any) -> Any:
+        restore()
+        return function(module)
+
+    module.__dict__["forward"] = once
+    try:
+        return wrapped()
+    finally:
+        restore()
+
+
+def base_model(model: Any) -> Any:
+    """The transformers model under LoRA, or the model itself; LoRA's layers stay in it either way."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
+
+
+def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
+    causal_lm = base_model(model)
+    mask = _branch_mask(batch["example"], batch["branch"])
+    distance = batch["position_ids"][:, None, :, None] - batch["position_ids"][:, None, None, :]
+    hidden_NLD = causal_lm.base_model(
+        input_ids=batch["input_ids"],
+        attention_mask=_as_model_wants(mask, distance, causal_lm),
+        position_ids=batch["position_ids"],
+        use_cache=False,
+    ).last_hidden_state
+    hidden_SD = hidden_NLD[batch["predict_row"], batch["predict_col"]]
+    head, cap = causal_lm.get_output_embeddings(), getattr(causal_lm.config, "final_logit_softcapping", None)
+
+    def logps(hidden: Tensor, target: Tensor) -> Tensor:
+        logits = head(hidden).float()
+        return _log_softmax_at(cap * torch.tanh(logits / cap) if cap else logits, target)
+
+    chunk = max(1, LOGITS_AT_ONCE // causal_lm.config.get_text_config().vocab_size)
+    pieces = list(zip(hidden_SD.split(chunk), batch["target"].split(chunk), strict=True))
+    if len(pieces) == 1:
+        return logps(*pieces[0])
+    # Recomputed in the backward pass, or the chunks' logits would all be held until then.
+    return torch.cat([checkpoint(logps, h, t, use_reentrant=False) for h, t in pieces])
+
+
+def _plain_logps(model: nn.Module, batch: Batch) -> Tensor:
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
+
+
+def _encoder_decoder_logps(model: nn.Module, batch: Batch) -> Tensor:
+    seq2seq = base_model(model)
+    encoded = seq2seq.get_encoder()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
+    row = batch["encoder_row"]
+    encoded.last_hidden_state = encoded.last_hidden_state[row]
+    logits = seq2seq(
+        encoder_outputs=encoded,
+        attention_mask=batch["attention_mask"][row],
+        decoder_input_ids=batch["decoder_input_ids"],
+        use_cache=False,
+    ).logits
+    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
+
+
+def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:
+    chosen_S = logits_SV.gather(-1, target_S[:, None]).squeeze(-1)
+    return chosen_S - logits_SV.logsumexp(-1)
+
+
+def _branch_mask(example_NL: Tensor, branch_NL: Tensor) -> Tensor:
+    """True where query i may see key j: same example, not later, and key in the prompt or in i's own branch."""
+    same_example = example_NL[:, :, None] == example_NL[:, None, :]
+    visible = (branch_NL[:, None, :] == 0) | (branch_NL[:, None, :] == branch_NL[:, :, None])
+    index = torch.arange(example_NL.shape[1], device=example_NL.device)
+    return (same_example & visible & (index[None, :] <= index[:, None]))[:, None]
+
+
+def _as_model_wants(mask: Tensor, distance: Tensor, causal_lm: Any) -> Tensor | dict[str, Tensor]:
+    """Cut to the window in sliding layers, by layer type where a model mixes them; additive for eager attention."""
+    config = causal_lm.config.get_text_config()
+    window = getattr(config, "sliding_window", None)
+    sliding = mask & (distance < window) if window else mask
+
+    def ready(mask: Tensor) -> Tensor:
+        if causal_lm.config._attn_implementation != "eager":
+            return mask
+        dtype = next(causal_lm.parameters()).dtype
+        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+
+    if kinds := getattr(config, "layer_types", None):
+        return {kind: ready(sliding if kind == "sliding_attention" else mask) for kind in set(kinds)}
+    return ready(sliding)
+
+
+@torch.no_grad()
+def _sharing_error(model: Any, pad_id: int) -> tuple[float, float]:
+    """How far the shared layout is from the plain one, and how far a deliberately leaky mask is, in nats.
+
+    The second is the yardstick: in a freshly initialised model even a wrong mask moves a log-probability by little,
+    and in bf16 even a right one moves it by some rounding.
+    """
+    V = base_model(model).config.get_text_config().vocab_size
+    ids = [int(i) % V for i in torch.arange(1, 24) * 7919]
+    examples = [Example(ids[:9], [ids[9:14], ids[14:16]]), Example(ids[3:7], [ids[16:17], ids[17:23]])]
+    shared, plain = (DecoderLayout(pad_id, share_prefix=share)(examples) for share in (True, False))
+    leaky = shared | {"branch": torch.zeros_like(shared["branch"]), "example": torch.zeros_like(shared["example"])}
+    was_training, device = model.training, next(model.parameters()).device
+    model.eval()
+    try:
+        truth, ours, wrong = (
+            sequences(model, {key: value.to(device) for key, value in batch.items()}).token_logps_BRT
+            for batch in (plain, shared, leaky)
+        )
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
+        logger.debug("the shared layout failed: %s", error)
+        return float("inf"), 0.0
+    finally:
+        model.train(was_training)
+    return float((ours - truth).abs().max()), float((wrong - truth).abs().max())
