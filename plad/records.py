@@ -34,7 +34,9 @@ class Record:
         names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         values = {key: _freeze(value) for key, value in row.items()}
         if unknown := sorted(values.keys() - names):
-            raise PladError(f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}.")
+            raise PladError(
+                f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}."
+            )
         try:
             return cls(**values)
         except TypeError as error:

@@ -111,7 +111,10 @@ class EncoderDecoderLayout:
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """Tensors: input_ids, attention_mask (B, L); decoder_input_ids (N, T) and its encoder row, encoder_row (N,)."""
         width = max(len(e.prompt) for e in examples)
-        ids, mask = torch.full((len(examples), width), self.pad_id), torch.zeros(len(examples), width, dtype=torch.long)
+        ids, mask = (
+            torch.full((len(examples), width), self.pad_id),
+            torch.zeros(len(examples), width, dtype=torch.long),
+        )
         for b, example in enumerate(examples):
             ids[b, : len(example.prompt)] = torch.as_tensor(example.prompt)
             mask[b, : len(example.prompt)] = 1

@@ -1,0 +1,209 @@
+"""Where a model comes from: a hub id or folder, or random weights of a stated size. Each is one word in a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from plad.errors import PladError
+from plad.spec import Spec
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class PretrainedModel(Spec):
+    """A model of the hub or of a folder, decoder-only or encoder-decoder, told apart by its config."""
+
+    type: Literal["pretrained"] = "pretrained"
+    path: str = Field(description="hub id or folder")
+    revision: str | None = None
+    dtype: Precision = "float32"
+    trust_remote_code: bool = False
+
+    def check(self) -> None:
+        """Refuse a folder that is missing or holds no language model, before any work.
+
+        Raises:
+            PladError: with the rule, the value and the remedy.
+        """
+        folder = Path(self.path)
+        looks_local = self.path.startswith((".", "/", "~")) or folder.exists()
+        if looks_local and not (folder / "config.json").is_file():
+            state = "has no config.json" if folder.is_dir() else "is not there"
+            raise PladError(f"a model must be a hub id or a folder with a config.json, but {self.path} {state}.")
+        if looks_local:
+            model_class(self._config())
+
+    def tokenizer(self, texts: Iterable[str]) -> Any:
+        """The model's own tokenizer; `texts` are not looked at."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(
+            self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
+        )
+
+    def model(self, tokenizer: Any, seed: int) -> Any:
+        """The weights as they were saved."""
+        import torch
+
+        config = self._config()
+        return model_class(config).from_pretrained(
+            self.path,
+            revision=self.revision,
+            dtype=getattr(torch, self.dtype),
+            trust_remote_code=self.trust_remote_code,
+            use_safetensors=True,
+        )
+
+    def _config(self) -> Any:
+        from transformers import AutoConfig
+
+        try:
+            return AutoConfig.from_pretrained(
+                self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise PladError(f"{self.path} could not be read as a model: {str(error).splitlines()[0]}") from None
+
+
+class ScratchModel(Spec):
+    """A small model with random weights and a byte-level BPE tokenizer trained on the task's training half.
+
+    Teacher and student with the same vocabulary size share the tokenizer, since it depends on the data alone.
+    """
+
+    type: Literal["scratch"] = "scratch"
+    architecture: Literal["llama", "t5"] = "llama"
+    vocabulary: int = Field(4096, ge=300, description="tokens; 256 of them are the bytes")
+    width: int = Field(256, ge=8)
+    layers: int = Field(4, ge=1)
+    heads: int = Field(4, ge=1)
+    context: int = Field(512, ge=16)
+
+    def check(self) -> None:
+        """Refuse a shape that attention cannot have.
+
+        Raises:
+            PladError: width is not a multiple of twice the heads.
+        """
+        if self.width % (2 * self.heads):
+            raise PladError(
+                f"width must be a multiple of 2·heads, but {self.width} is not of {2 * self.heads}. "
+                f"Try width {round(self.width / (2 * self.heads)) * 2 * self.heads or 2 * self.heads}."
+            )
+
+    def tokenizer(self, texts: Iterable[str]) -> Any:
+        """Train the tokenizer on `texts`."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from transformers import PreTrainedTokenizerFast
+
+        bpe = Tokenizer(models.BPE())
+        bpe.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+        )
+        bpe.decoder = decoders.ByteLevel()
+        special = ["<|pad|>", "<|end|>"]
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=self.vocabulary, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        )
+        bpe.train_from_iterator(texts, trainer)
+        return PreTrainedTokenizerFast(
+            tokenizer_object=bpe, pad_token="<|pad|>", eos_token="<|end|>", model_max_length=self.context
+        )
+
+    def model(self, tokenizer: Any, seed: int) -> Any:
+        """Random weights, equal for equal seeds."""
+        import torch
+
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return self._llama(tokenizer) if self.architecture == "llama" else self._t5(tokenizer)
+
+    def _llama(self, tokenizer: Any) -> Any:
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        return LlamaForCausalLM(
+            LlamaConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=self.width,
+                intermediate_size=_multiple(8 * self.width / 3),
+                num_hidden_layers=self.layers,
+                num_attention_heads=self.heads,
+                max_position_embeddings=self.context,
+                tie_word_embeddings=True,
+                pad_token_id=tokenizer.pad_token_id,
+                bos_token_id=None,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
+
+    def _t5(self, tokenizer: Any) -> Any:
+        from transformers import T5Config, T5ForConditionalGeneration
+
+        return T5ForConditionalGeneration(
+            T5Config(
+                vocab_size=len(tokenizer),
+                d_model=self.width,
+                d_kv=self.width // self.heads,
+                d_ff=_multiple(8 * self.width / 3),
+                num_layers=self.layers,
+                num_heads=self.heads,
+                feed_forward_proj="gated-gelu",
+                dropout_rate=0.0,
+                pad_token_id=tokenizer.pad_token_id,
+                decoder_start_token_id=tokenizer.pad_token_id,
+                eos_token_id=tokenizer.eos_token_id,
+            )
+        )
+
+
+def model_class(config: Any) -> Any:
+    """The transformers class that generates text with this config.
+
+    Raises:
+        PladError: the model is of another kind (a classifier's, an embedder's or an image model's config).
+    """
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    if config.is_encoder_decoder and type(config) in AutoModelForSeq2SeqLM._model_mapping:
+        return AutoModelForSeq2SeqLM
+    if type(config) in AutoModelForCausalLM._model_mapping and not _is_encoder(config):
+        return AutoModelForCausalLM
+    raise PladError(
+        f"teacher and student must be models that generate text, but {config.name_or_path or 'this'} is a "
+        f"{config.model_type} model. Name a causal or an encoder-decoder language model."
+    )
+
+
+def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
+    """A model that a run saved (whole, or a LoRA adapter beside the path of its base) and its tokenizer."""
+    import torch
+    from transformers import AutoConfig, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if (folder / "adapter_config.json").is_file():
+        from plad.models.lora import load_adapter
+
+        return load_adapter(folder, dtype), tokenizer
+    config = AutoConfig.from_pretrained(folder)
+    model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
+    return model, tokenizer
+
+
+def pad_id(tokenizer: Any) -> int:
+    """The padding id; any will do, since padding is masked by position and never by id."""
+    return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0))
+
+
+def _is_encoder(config: Any) -> bool:
+    # transformers lists BERT and its kin as causal models too; they are only where is_decoder says so.
+    encoders = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "data2vec-text", "ernie", "mobilebert"}
+    return config.model_type in encoders and not getattr(config, "is_decoder", False)
+
+
+def _multiple(size: float, of: int = 16) -> int:
+    return max(of, round(size / of) * of)

@@ -1,0 +1,70 @@
+"""Low-rank adapters (arXiv 2106.09685): the paper's r = 8, α = 32, dropout 0.1 by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from plad.errors import PladError
+from plad.spec import Spec
+
+
+class Lora(Spec):
+    """LoRA on every linear layer but the output head, or on the layers named."""
+
+    r: int = Field(8, ge=1)
+    alpha: float = Field(32, gt=0)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    target_modules: tuple[str, ...] | str = "all-linear"
+
+    def wrap(self, model: Any, base_path: str) -> Any:
+        """`model` with a fresh trainable adapter; everything else is frozen.
+
+        Args:
+            base_path: where the base weights are found again when the adapter is loaded.
+
+        Raises:
+            PladError: no layer has one of the names.
+        """
+        from peft import LoraConfig, get_peft_model
+
+        model.name_or_path = base_path
+        model.config.name_or_path = base_path
+        targets = self.target_modules if isinstance(self.target_modules, str) else list(self.target_modules)
+        config = LoraConfig(
+            r=self.r,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]
+            lora_dropout=self.dropout,
+            target_modules=targets,
+            task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
+        )
+        try:
+            wrapped = get_peft_model(model, config)
+        except ValueError as error:
+            raise PladError(f"lora.target_modules must name layers of the model: {error}") from None
+        # Gradient checkpointing needs an input that requires a gradient, and the frozen embedding's output does not.
+        wrapped.enable_input_require_grads()
+        return wrapped
+
+
+def load_adapter(folder: Path, dtype: str = "float32") -> Any:
+    """The base model that the adapter in `folder` names, with the adapter merged into it.
+
+    Raises:
+        PladError: the base is no longer there.
+    """
+    from peft import PeftConfig, PeftModel
+
+    from plad.models.load import PretrainedModel
+
+    base_path = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
+    # A run's own folders are named relative to the adapter, so that a run can be moved.
+    beside = (folder / base_path).resolve()
+    source = PretrainedModel(path=str(beside) if beside.is_dir() else base_path, dtype=dtype)  # type: ignore[arg-type]
+    try:
+        source.check()
+    except PladError as error:
+        raise PladError(f"the adapter in {folder} needs its base model: {error}") from None
+    return PeftModel.from_pretrained(source.model(None, seed=0), str(folder)).merge_and_unload()

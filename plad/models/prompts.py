@@ -1,0 +1,160 @@
+"""From a prompt and a response to token ids: the only place that renders a prompt.
+
+Prompt and response are tokenised apart and their ids joined, so that the prompt is a token prefix of the whole under
+every tokenizer. A response ends with exactly one end token unless it was cut short.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from pydantic import Field
+
+from plad.errors import PladError
+from plad.records import PromptText
+from plad.spec import Spec
+
+
+class PromptFormat(Spec):
+    """How a task's prompts are shown to a model. A conversation goes through the model's chat template."""
+
+    template: str = Field("{prompt}", description="what a plain prompt is wrapped in; must hold {prompt}")
+    chat: bool = Field(False, description="send a plain prompt as a user's message through the chat template")
+    system: str | None = Field(None, description="a system message before every conversation")
+    max_prompt_tokens: int = Field(512, ge=1)
+    max_response_tokens: int = Field(128, ge=1)
+    too_long: Literal["refuse", "drop", "truncate"] = Field(
+        "refuse", description="what becomes of a prompt over max_prompt_tokens"
+    )
+
+    def bind(self, tokenizer: Any, encoder_decoder: bool = False, end_id: int | None = None) -> Formatter:
+        """This format under one tokenizer.
+
+        Raises:
+            PladError: the template has no {prompt}, or a chat is wanted of a tokenizer without a chat template.
+        """
+        if "{prompt}" not in self.template:
+            raise PladError(f"prompt.template must hold {{prompt}}, but it is {self.template!r}.")
+        if self.chat and not tokenizer.chat_template:
+            raise PladError("prompt.chat is on, but the tokenizer has no chat template. Set it to false.")
+        return Formatter(self, tokenizer, encoder_decoder, find_end_id(tokenizer) if end_id is None else end_id)
+
+
+class Formatter:
+    """A prompt format bound to a tokenizer."""
+
+    def __init__(self, spec: PromptFormat, tokenizer: Any, encoder_decoder: bool, end_id: int):
+        self.spec, self.tokenizer, self.encoder_decoder, self.end_id = spec, tokenizer, encoder_decoder, end_id
+
+    def prompt_ids(self, prompt: PromptText) -> list[int]:
+        """Token ids of a rendered prompt; under `too_long: truncate` its text is cut at the end so that it fits.
+
+        Raises:
+            PladError: the prompt yields no token, or is over `max_prompt_tokens` and the format refuses that.
+        """
+        ids = self._render(prompt)
+        limit = self.spec.max_prompt_tokens
+        if len(ids) > limit and self.spec.too_long == "truncate":
+            ids = self._truncated(prompt, len(ids) - limit)
+        if not ids:
+            raise PladError(
+                "a prompt must have at least one token, but this one is empty. Remove it from the data."
+            )
+        if len(ids) > limit:
+            raise PladError(
+                f"a prompt may have {limit} tokens (prompt.max_prompt_tokens), but this one has {len(ids)}: "
+                f"{_start(prompt)!r}. Raise the limit, or set prompt.too_long to drop or truncate."
+            )
+        return ids
+
+    def fits(self, prompt: PromptText) -> bool:
+        """Whether the prompt is within `max_prompt_tokens` as it stands."""
+        return len(self._render(prompt)) <= self.spec.max_prompt_tokens
+
+    def response_ids(self, response: str, finished: bool = True) -> list[int]:
+        """Token ids of a response with its one end token; cut to `max_response_tokens`, and then without it."""
+        ids = self._plain(response)
+        ids += [self.end_id] if finished else []
+        return ids[: self.spec.max_response_tokens]
+
+    def decode(self, ids: Sequence[int]) -> tuple[str, bool]:
+        """The text of sampled ids up to the end token, and whether there was one."""
+        ids = list(ids)
+        finished = self.end_id in ids
+        if finished:
+            ids = ids[: ids.index(self.end_id)]
+        return self.tokenizer.decode(ids, skip_special_tokens=True).strip(), finished
+
+    def _render(self, prompt: PromptText) -> list[int]:
+        if isinstance(prompt, str) and not self.spec.chat:
+            return self._with_special(self.spec.template.replace("{prompt}", prompt))
+        return self._render_chat(prompt)
+
+    def _render_chat(self, prompt: PromptText) -> list[int]:
+        if isinstance(prompt, str):
+            prompt = ({"role": "user", "content": self.spec.template.replace("{prompt}", prompt)},)
+        messages = [dict(message) for message in prompt]
+        if self.spec.system is not None:
+            messages = [{"role": "system", "content": self.spec.system}, *messages]
+        if self.tokenizer.chat_template:
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            # The template writes its own special tokens, a beginning token included.
+            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self._with_special(_transcript(messages))
+
+    def _with_special(self, text: str) -> list[int]:
+        """Ids of `text` with the special tokens that this model's inputs begin (and, for an encoder, end) with."""
+        ids = list(self.tokenizer(text, split_special_tokens=True)["input_ids"])
+        if not self.encoder_decoder and ids and ids[-1] in self.tokenizer.all_special_ids:
+            ids.pop()
+        return ids
+
+    def _plain(self, text: str) -> list[int]:
+        # Special tokens written out in a user's text are text, never control tokens.
+        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+
+    def _truncated(self, prompt: PromptText, excess: int) -> list[int]:
+        """Cut the plain prompt's (or first message's) text, not the template round it, until the whole fits."""
+        head, rest = (prompt, ()) if isinstance(prompt, str) else (prompt[0]["content"], prompt[1:])
+        ids = self._plain(head)
+        while excess > 0 and ids:
+            ids = ids[:-excess]
+            text = self.tokenizer.decode(ids)
+            shorter: PromptText = text if isinstance(prompt, str) else ({**prompt[0], "content": text}, *rest)
+            rendered = self._render(shorter)
+            excess = len(rendered) - self.spec.max_prompt_tokens
+        return rendered
+
+
+def find_end_id(tokenizer: Any) -> int:
+    """The id that ends an assistant's turn: what the chat template writes behind its text, else the eos token.
+
+    Raises:
+        PladError: the tokenizer has neither.
+    """
+    if tokenizer.chat_template:
+        mark = "plad-end-of-turn-probe"
+        turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": mark}]
+        tail = tokenizer.apply_chat_template(turns, tokenize=False).split(mark)[-1]
+        special = set(tokenizer.all_special_ids) | set(tokenizer.added_tokens_decoder)
+        for token in tokenizer(tail, add_special_tokens=False)["input_ids"]:
+            if token in special:
+                return int(token)
+    if tokenizer.eos_token_id is None:
+        raise PladError(
+            "a tokenizer must have an end token, but this one has no eos_token. Set it and save it again."
+        )
+    return int(tokenizer.eos_token_id)
+
+
+def _transcript(messages: Sequence[Any]) -> str:
+    """A conversation for a model without a chat template, as the HH data writes it."""
+    names = {"user": "Human", "assistant": "Assistant", "system": "System"}
+    turns = [f"\n\n{names.get(m['role'], m['role'].title())}: {m['content']}" for m in messages]
+    return "".join(turns).lstrip("\n") + "\n\nAssistant:"
+
+
+def _start(prompt: PromptText) -> str:
+    text = prompt if isinstance(prompt, str) else prompt[-1]["content"]
+    return text[:60] + "…" if len(text) > 60 else text
