@@ -35,7 +35,7 @@ class Lora(Spec):
         targets = self.target_modules if isinstance(self.target_modules, str) else list(self.target_modules)
         config = LoraConfig(
             r=self.r,
-            lora_alpha=self.alpha,  # type: ignore[arg-type]
+            lora_alpha=self.alpha,
             lora_dropout=self.dropout,
             target_modules=targets,
             task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
@@ -62,7 +62,7 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     base_path = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
     # A run's own folders are named relative to the adapter, so that a run can be moved.
     beside = (folder / base_path).resolve()
-    source = PretrainedModel(path=str(beside) if beside.is_dir() else base_path, dtype=dtype)  # type: ignore[arg-type]
+    source = PretrainedModel(path=str(beside) if beside.is_dir() else base_path, dtype=dtype)
     try:
         source.check()
     except PladError as error:

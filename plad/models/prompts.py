@@ -58,9 +58,7 @@ class Formatter:
         if len(ids) > limit and self.spec.too_long == "truncate":
             ids = self._truncated(prompt, len(ids) - limit)
         if not ids:
-            raise PladError(
-                "a prompt must have at least one token, but this one is empty. Remove it from the data."
-            )
+            raise PladError("a prompt must have at least one token, but this one is empty. Remove it from the data.")
         if len(ids) > limit:
             raise PladError(
                 f"a prompt may have {limit} tokens (prompt.max_prompt_tokens), but this one has {len(ids)}: "
@@ -142,9 +140,7 @@ def find_end_id(tokenizer: Any) -> int:
             if token in special:
                 return int(token)
     if tokenizer.eos_token_id is None:
-        raise PladError(
-            "a tokenizer must have an end token, but this one has no eos_token. Set it and save it again."
-        )
+        raise PladError("a tokenizer must have an end token, but this one has no eos_token. Set it and save it again.")
     return int(tokenizer.eos_token_id)
 
 

@@ -162,7 +162,10 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
     """
     most = max(len(e.responses) for e in examples)
     longest = max(len(y) for e in examples for y in e.responses)
-    rows, cols, targets, slots = [], [], [], []
+    rows: list[int] = []
+    cols: list[int] = []
+    targets: list[int] = []
+    slots: list[int] = []
     lengths = torch.zeros(len(examples), most, dtype=torch.long)
     for (b, r), places in source.items():
         response = examples[b].responses[r]

@@ -1,0 +1,143 @@
+"""Training from a recipe's settings to a folder: resumes from its own checkpoints and records its curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from plad.losses.sequence import Loss
+from plad.spec import Spec
+from plad.training.examples import Examples
+
+
+class Optimisation(Spec):
+    """AdamW and its schedule. `batch_size` is the global batch; a device's share of it may be accumulated."""
+
+    epochs: float = Field(1.0, gt=0)
+    max_steps: int | None = Field(None, ge=1, description="stops earlier, or later, than the epochs would")
+    batch_size: int = Field(8, ge=1, description="examples an optimiser step sees, over all devices")
+    device_batch_size: int | None = Field(
+        None, ge=1, description="examples a device holds at once; the rest accumulates"
+    )
+    learning_rate: float = Field(1e-4, gt=0)
+    schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
+    warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps")
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, ge=0)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    gradient_checkpointing: bool = False
+    checkpoint_every: int = Field(100, ge=1, description="optimiser steps between checkpoints to resume from")
+    log_every: int = Field(10, ge=1)
+    report_to: tuple[str, ...] = Field((), description="trackers of transformers: tensorboard, wandb, mlflow, trackio")
+
+
+def train(
+    model: Any,
+    tokenizer: Any,
+    examples: Examples,
+    loss: Loss,
+    settings: Optimisation,
+    folder: Path,
+    seed: int,
+    *,
+    validation: Examples | None = None,
+    progress: Callable[[int, int, dict[str, float]], None] | None = None,
+) -> dict[str, float]:
+    """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
+
+    Args:
+        progress: called with (steps done, steps in all, latest logged values).
+
+    Returns:
+        Steps, the last logged training loss, and the validation loss before and after where there is validation data.
+    """
+    from transformers.trainer_utils import get_last_checkpoint
+
+    from plad.training.trainer import PladTrainer
+
+    trainer = PladTrainer(
+        model,
+        _arguments(settings, folder, seed, len(examples)),
+        examples,
+        validation,
+        processing_class=tokenizer,
+        loss=loss,
+        callbacks=[_callback(progress)] if progress else None,
+    )
+    _quieten(trainer)
+    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    trainer.train(resume_from_checkpoint=last)
+    after = trainer.evaluate() if validation is not None and len(validation) else {}
+    write_history(folder / "history.jsonl", trainer.state.log_history)
+    losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    summary = {"steps": trainer.state.global_step, "loss": losses[-1] if losses else float("nan")}
+    return summary | {key: value for key, value in after.items() if key == "eval_loss"}
+
+
+def write_history(path: Path, entries: list[dict[str, float]]) -> None:
+    """The training curve, one JSON object a logged step; what a clock measured is left out, so that reruns are equal."""
+    clock = ("runtime", "per_second", "total_flos")
+    rows = [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in entries]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row))
+
+
+def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -> Any:
+    import torch
+    from transformers import TrainingArguments
+
+    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
+    share = max(1, settings.batch_size // world)
+    held = min(settings.device_batch_size or share, share)
+    steps = -(-examples // settings.batch_size) * settings.epochs
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=settings.epochs,
+        max_steps=settings.max_steps or -1,
+        per_device_train_batch_size=held,
+        per_device_eval_batch_size=held,
+        gradient_accumulation_steps=-(-share // held),
+        learning_rate=settings.learning_rate,
+        lr_scheduler_type=settings.schedule,
+        warmup_steps=int(settings.warmup * (settings.max_steps or steps)),
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+        bf16=settings.precision == "bf16",
+        gradient_checkpointing=settings.gradient_checkpointing,
+        save_steps=settings.checkpoint_every,
+        save_total_limit=2,
+        logging_steps=settings.log_every,
+        logging_first_step=True,
+        report_to=list(settings.report_to) or "none",
+        seed=seed,
+        disable_tqdm=True,
+        use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+    )
+
+
+def _quieten(trainer: Any) -> None:
+    """Progress is ours to show; the Trainer's own printer would write its dictionaries over it."""
+    from transformers import PrinterCallback, ProgressCallback
+
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+
+
+def _callback(progress: Callable[[int, int, dict[str, float]], None]) -> Any:
+    from transformers import TrainerCallback
+
+    class Reporter(TrainerCallback):
+        def __init__(self) -> None:
+            self.latest: dict[str, float] = {}
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            self.latest = dict(logs or {})
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            progress(state.global_step, state.max_steps, self.latest)
+
+    return Reporter()

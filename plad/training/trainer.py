@@ -1,0 +1,133 @@
+"""transformers' Trainer with our batch layout and likelihood engine. It knows no loss by name."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer, TrainingArguments
+
+from plad.losses.plad import RankingCalibration
+from plad.losses.sequence import Loss, LossOutput
+from plad.models.load import pad_id
+from plad.models.prompts import PromptFormat
+from plad.training.examples import Examples, LengthGrouped, from_rows
+from plad.training.layout import Batch
+from plad.training.likelihood import base_model, choose_layout, sequences, within
+
+
+class PladTrainer(Trainer):
+    """Trains a causal or encoder-decoder model, whole or through LoRA, on one of the project's losses.
+
+    Args:
+        model: a transformers model, or a PeftModel around one.
+        args: the Trainer's own arguments; every one of them works as documented there.
+        train_dataset: rows of `prompt`, `chosen`, `rejected` and, for a loss that needs them, `chosen_score` and
+            `rejected_score`; or `Examples` that are tokenised already.
+        eval_dataset: the same, for `eval_loss` and its companions.
+        processing_class: the tokenizer.
+        loss: what to minimise; PLaD's ranking calibration by default.
+        prompt_format: how prompts become token ids.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: TrainingArguments,
+        train_dataset: Any,
+        eval_dataset: Any = None,
+        *,
+        processing_class: Any,
+        loss: Loss | None = None,
+        prompt_format: PromptFormat | None = None,
+        **kwargs: Any,
+    ):
+        self.loss: Loss = RankingCalibration() if loss is None else loss
+        formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
+
+        def tokenised(rows: Any) -> Any:
+            return rows if rows is None or isinstance(rows, Examples) else from_rows(rows, formatter, self.loss)
+
+        # Our collator makes the batch from Example objects, which have no columns to remove.
+        args.remove_unused_columns = False
+        super().__init__(
+            model=model,
+            args=args,
+            train_dataset=tokenised(train_dataset),
+            eval_dataset=tokenised(eval_dataset),
+            processing_class=processing_class,
+            data_collator=choose_layout(model, pad_id(processing_class)),
+            **kwargs,
+        )
+        # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
+        self.loss_is_scaled_for_ga = True
+        self._totals: dict[str, Tensor] = {}
+
+    def compute_loss(
+        self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """The share of this micro-batch in the average over the global batch's units."""
+        output = self._forward(model, inputs)
+        self._remember(output)
+        units = output.units if num_items_in_batch is None else num_items_in_batch
+        # DDP and FSDP average gradients over processes; the units are already counted over all of them.
+        loss = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
+        return (loss, output) if return_outputs else loss
+
+    def _forward(self, model: nn.Module, inputs: Batch) -> LossOutput:
+        inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
+        with self.accelerator.autocast():
+            return self.loss(within(model, inner, partial(sequences, batch=inputs)))
+
+    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | None:
+        if not batch_samples:
+            return None
+        units = sum(self.loss.units(batch["lengths"]) for batch in batch_samples)
+        return self.accelerator.reduce(torch.as_tensor(units, device=device), reduction="sum")  # type: ignore[return-value]
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        examples: Any = train_dataset if train_dataset is not None else self.train_dataset
+        # Batches of like length on every process of one micro-batch, so that no process waits for another.
+        batch = self._train_batch_size * self.accelerator.num_processes
+        return LengthGrouped(examples.tokens, batch, self.args.data_seed or self.args.seed)
+
+    def _remember(self, output: LossOutput) -> None:
+        for name, value in {"units": output.units, **output.metrics}.items():
+            self._totals[name] = self._totals.get(name, torch.zeros((), device=value.device)) + value.detach()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the loss's own metrics, averaged over the units since the last log."""
+        if "loss" in logs and self._totals:
+            logs |= self._averages(self._totals)
+            self._totals = {}
+        super().log(logs, start_time)
+
+    def _averages(self, totals: dict[str, Tensor]) -> dict[str, float]:
+        summed = {name: float(self.accelerator.reduce(value, reduction="sum")) for name, value in totals.items()}
+        units = summed.pop("units")
+        return {name: value / units for name, value in summed.items()}
+
+    def evaluate(
+        self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
+    ) -> dict[str, float]:
+        """The loss and its metrics over the evaluation set, averaged over its units whatever the batches."""
+        self.model.eval()
+        started, totals = time.time(), {}
+        for inputs in self.get_eval_dataloader(eval_dataset):
+            with torch.no_grad():
+                output = self._forward(self.model_wrapped, self._prepare_inputs(inputs))
+            for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
+                totals[name] = totals.get(name, 0) + value
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
+        metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+    def floating_point_ops(self, inputs: Batch) -> int:
+        """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
+        tokens = int((inputs["example"] >= 0).sum()) if "example" in inputs else int(inputs["attention_mask"].sum())
+        return 6 * tokens * sum(p.numel() for p in base_model(self.model).parameters())
