@@ -34,9 +34,7 @@ class Record:
         names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         values = {key: _freeze(value) for key, value in row.items()}
         if unknown := sorted(values.keys() - names):
-            raise PladError(
-                f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}."
-            )
+            raise PladError(f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}.")
         try:
             return cls(**values)
         except TypeError as error:
@@ -105,7 +103,7 @@ class EvalRow(Record):
     reference_score: float
     rouge1: float
     rouge2: float
-    rougeL: float  # noqa: N815 (the metric's own name)
+    rougeL: float
     words: int
     finished: bool = True
 

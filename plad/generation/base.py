@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Protocol
 
 from pydantic import Field
@@ -23,8 +23,11 @@ class Sampling(Spec):
 class Generator(Protocol):
     """Anything that answers prompts."""
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, seed: int) -> Iterator[Generation]:
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Collection[str] = ()
+    ) -> Iterator[Generation]:
         """Yield one generation a prompt, in any order, each as soon as it is ready.
 
-        Equal arguments give equal generations, whatever subset of `prompts` was asked for before.
+        Args:
+            done: ids answered before; they may be answered again. What the others get does not depend on it.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from plad.generation.base import Sampling
@@ -23,13 +23,19 @@ class HFGenerator:
     def __init__(self, model: Any, formatter: Formatter, batch_size: int = 64):
         self.model, self.formatter, self.batch_size = model.eval(), formatter, batch_size
 
-    def generate(self, prompts: Sequence[Prompt], sampling: Sampling, seed: int) -> Iterator[Generation]:
-        """Longest prompts first; each batch has a seed of its own, from `seed` and the prompts in it."""
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Collection[str] = ()
+    ) -> Iterator[Generation]:
+        """Longest prompts first; each batch has a seed of its own, from `seed` and the prompts in it.
+
+        Only a batch that is wholly done is left out, so that the draws of the rest stay what they were.
+        """
         ids = {p.id: self.formatter.prompt_ids(p.prompt) for p in prompts}
         order = sorted(prompts, key=lambda p: (-len(ids[p.id]), p.id))
         for start in range(0, len(order), self.batch_size):
             batch = order[start : start + self.batch_size]
-            yield from self._batch(batch, [ids[p.id] for p in batch], sampling, seed)
+            if not all(prompt.id in done for prompt in batch):
+                yield from self._batch(batch, [ids[p.id] for p in batch], sampling, seed)
 
     def _batch(
         self, prompts: Sequence[Prompt], ids: list[list[int]], sampling: Sampling, seed: int

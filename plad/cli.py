@@ -1,0 +1,148 @@
+"""The command line: parse, call one function, print. Heavy imports stay inside the commands."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plad.errors import PladError
+
+STAGES = {
+    "prepare": "Read the task, drop duplicates, and divide it.",
+    "sft": "Fine-tune teacher and student on the training half.",
+    "sample": "Answer the distillation half with teacher and student.",
+    "pair": "Make preference pairs of the answers.",
+    "distill": "Train the student on the pairs, and the baselines.",
+    "evaluate": "Answer the test split with every model, and judge it.",
+    "report": "Write report.html and report.md.",
+}
+
+
+class _Commands(click.Group):
+    """Turns the user's errors into one line and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except PladError as error:
+            if ctx.params.get("debug"):
+                raise
+            click.echo(click.style("error: ", fg="red", bold=True, reset=True) + str(error), err=True)
+            ctx.exit(2)
+        except KeyboardInterrupt:
+            click.echo("stopped; the same command continues where it was.", err=True)
+            ctx.exit(130)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(package_name="plad")
+def main(debug: bool) -> None:
+    """Distil a strong language model into a small one from pseudo-preference pairs (arXiv 2406.02886)."""
+
+
+_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, as distill.loss.margin=0.5.")
+_json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
+
+
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/NAME of the recipe]")
+@click.option("--force", multiple=True, type=click.Choice(list(STAGES)), help="Run a stage again. Repeatable.")
+@_set
+@_json
+def run(recipe: Path, out: Path | None, force: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+    """Run every stage of RECIPE that is not done yet.
+
+    RECIPE is a YAML file, or a run folder to continue. Killed at any point, the same command goes on from there.
+    """
+    folder = recipe if recipe.is_dir() else None
+    _quiet()
+    from plad.config import load_recipe
+
+    loaded = load_recipe(recipe / "recipe.yaml" if folder else recipe, overrides)
+    _run(loaded, out or folder or Path("runs") / loaded.name, as_json, force=force)
+
+
+def _stage_command(name: str, text: str) -> None:
+    @main.command(name, help=text + " RUN is a run folder, or a recipe.", short_help=text)
+    @click.argument("run", type=click.Path(path_type=Path))
+    @click.option("--force", is_flag=True, help="Run it again even if it is done.")
+    @_set
+    @_json
+    def command(run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+        _quiet()
+        from plad.config import load_recipe
+
+        loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+        folder = run if run.is_dir() else Path("runs") / loaded.name
+        _run(loaded, folder, as_json, only=name, force=[name] if force else [])
+
+
+for _name, _text in STAGES.items():
+    _stage_command(_name, _text)
+
+
+@main.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.yaml"))
+@click.option("--data", default="data.jsonl", show_default=True, help="JSONL, CSV or Parquet with prompt and reference.")
+@click.option("--teacher", default="HuggingFaceTB/SmolLM2-1.7B-Instruct", show_default=True, help="Hub id or folder.")
+@click.option("--student", default="HuggingFaceTB/SmolLM2-135M-Instruct", show_default=True, help="Hub id or folder.")
+def init(path: Path, data: str, teacher: str, student: str) -> None:
+    """Write a commented recipe for your own data and models to PATH."""
+    from plad.template import recipe_text
+
+    if path.exists():
+        raise PladError(f"{path} is there already. Choose another name, or remove it.")
+    path.write_text(recipe_text(data, teacher, student), encoding="utf-8")
+    click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
+
+
+def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
+    from plad.pipeline import run as run_pipeline
+    from plad.progress import choose_display
+
+    display = choose_display(as_json)
+    finished = run_pipeline(recipe, folder, display, **options)
+    _show(finished, as_json)
+
+
+def _show(run: Any, as_json: bool) -> None:
+    """The table and the report's path, once there are results."""
+    import json
+
+    results, html = run.path("evaluation", "results.json"), run.path("report.html")
+    if not results.is_file() or not html.is_file():
+        return
+    found = json.loads(results.read_text(encoding="utf-8"))
+    if as_json:
+        click.echo(json.dumps({"event": "results", "report": str(html), **found}))
+        return
+    from rich.console import Console
+
+    from plad.report import terminal_table
+
+    width = None if sys.stdout.isatty() else 120
+    Console(width=width).print(terminal_table(found))
+    click.echo(f"report: {html}")
+
+
+def _quiet() -> None:
+    """Keep libraries from writing over our own output; their errors still show."""
+    import logging
+    import os
+    import warnings
+
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TQDM_DISABLE", "1")
+    warnings.filterwarnings("ignore", category=UserWarning)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+
+

@@ -1,0 +1,34 @@
+"""Sources of prompts, their splits, and the preference pairs made from them."""
+
+from __future__ import annotations
+
+from plad.data.chitchat import Chitchat
+from plad.data.debian import Debian
+from plad.data.docstrings import Docstrings
+from plad.data.hh import HH
+from plad.data.pairs import PairResult, make_pairs, reorder
+from plad.data.source import Source, prompt_id
+from plad.data.splits import SplitData, Splits, split
+from plad.data.table import Table
+from plad.data.tldr import TLDR
+
+SOURCES: dict[str, type[Source]] = {
+    "chitchat": Chitchat,
+    "debian": Debian,
+    "docstrings": Docstrings,
+    "hh": HH,
+    "table": Table,
+    "tldr": TLDR,
+}
+
+__all__ = [
+    "SOURCES",
+    "PairResult",
+    "Source",
+    "SplitData",
+    "Splits",
+    "make_pairs",
+    "prompt_id",
+    "reorder",
+    "split",
+]

@@ -1,0 +1,95 @@
+"""Pseudo-preference pairs: the teacher's response over the student's (arXiv 2406.02886, section 3.2)."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from plad.data.source import fold
+from plad.errors import PladError
+from plad.records import Generation, PreferencePair, Prompt
+
+# In the order in which they are tried: a prompt is dropped for the first that holds.
+REASONS = ("missing", "empty_teacher", "empty_student", "truncated_teacher", "truncated_student", "identical")
+
+
+@dataclass(frozen=True)
+class PairResult:
+    """The pairs, in the order of the prompts, and how many prompts gave none, by reason (zeros included)."""
+
+    pairs: list[PreferencePair]
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+def make_pairs(prompts: Iterable[Prompt], teacher: Iterable[Generation], student: Iterable[Generation]) -> PairResult:
+    """Pair the responses to each prompt, of several samples the first; responses to other prompts are ignored."""
+    chosen, rejected = _first_samples(teacher), _first_samples(student)
+    pairs: list[PreferencePair] = []
+    dropped = dict.fromkeys(REASONS, 0)
+    for prompt in prompts:
+        reason = _reason(good := chosen.get(prompt.id), bad := rejected.get(prompt.id))
+        if reason is not None:
+            dropped[reason] += 1
+        elif good is not None and bad is not None:
+            pairs.append(PreferencePair(prompt.id, prompt.prompt, good.response, bad.response))
+    return PairResult(pairs, dropped)
+
+
+def reorder(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[PreferencePair]:
+    """Order a share of the pairs by score in place of by model: the paper's ratio of real pairs, ρ.
+
+    The share is rounded to whole pairs. Shares are nested: the pairs of ρ = 0.25 are among those of ρ = 0.5.
+    Equal scores keep their order.
+
+    Raises:
+        PladError: `share` isn't in [0, 1], or is above 0 and a pair has no score.
+    """
+    if not 0 <= share <= 1:
+        raise PladError(f"the share of pairs ordered by score must be from 0 to 1, but is {share}.")
+    if share == 0:
+        return list(pairs)
+    _need_scores(pairs)
+    ranked = sorted(range(len(pairs)), key=lambda index: _rank(pairs[index].id, seed))
+    real = set(ranked[: round(share * len(pairs))])
+    return [_by_score(pair) if index in real else pair for index, pair in enumerate(pairs)]
+
+
+def _first_samples(generations: Iterable[Generation]) -> dict[str, Generation]:
+    first: dict[str, Generation] = {}
+    for generation in generations:
+        if generation.id not in first or generation.sample < first[generation.id].sample:
+            first[generation.id] = generation
+    return first
+
+
+def _reason(teacher: Generation | None, student: Generation | None) -> str | None:
+    if teacher is None or student is None:
+        return "missing"
+    good, bad = fold(teacher.response), fold(student.response)
+    tried = (False, not good, not bad, not teacher.finished, not student.finished, good == bad)
+    return next((reason for reason, holds in zip(REASONS, tried, strict=True) if holds), None)
+
+
+def _need_scores(pairs: Sequence[PreferencePair]) -> None:
+    without = sum(_score(pair.chosen_score) is None or _score(pair.rejected_score) is None for pair in pairs)
+    if without:
+        raise PladError(
+            f"ordering pairs by score needs scores, but {without} of {len(pairs)} pairs have none. "
+            "Score the pairs first, or set the share of real pairs to 0."
+        )
+
+
+def _score(score: float | None) -> float | None:
+    return None if score is None or math.isnan(score) else score
+
+
+def _rank(identity: str, seed: int) -> tuple[bytes, str]:
+    return hashlib.sha256(f"reorder\n{seed}\n{identity}".encode()).digest(), identity
+
+
+def _by_score(pair: PreferencePair) -> PreferencePair:
+    assert pair.chosen_score is not None
+    assert pair.rejected_score is not None
+    return pair.swap() if pair.rejected_score > pair.chosen_score else pair

@@ -1,0 +1,144 @@
+"""From outputs and scores to one row a prompt, and from the rows of all models to the table of results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from plad.errors import PladError
+from plad.evaluation.statistics import mean, win_rate
+from plad.records import EvalRow, Generation, Prompt
+from plad.scoring.length import word_count
+from plad.scoring.rouge import rouge_scores
+
+Rows = Sequence[EvalRow]
+COLUMNS = ("rouge1", "rouge2", "rougeL", "words", "finished")
+
+
+def evaluate_outputs(
+    prompts: Sequence[Prompt],
+    generations: Sequence[Generation],
+    scores: Sequence[float],
+    reference_scores: Sequence[float],
+) -> list[EvalRow]:
+    """One row a prompt, in the order of `prompts`; generations may come in any order.
+
+    `scores` go with `generations`, `reference_scores` (what the human's answers are worth) with `prompts`.
+
+    Raises:
+        PladError: a prompt has no reference, or not exactly one generation, or scores are missing.
+    """
+    _check_counts(prompts, generations, scores, reference_scores)
+    outputs = {generation.id: (generation, score) for generation, score in zip(generations, scores, strict=True)}
+    _check_ids([prompt.id for prompt in prompts], list(outputs), "the generations")
+    return [
+        _row(prompt, *outputs[prompt.id], reference_score)
+        for prompt, reference_score in zip(prompts, reference_scores, strict=True)
+    ]
+
+
+def summarise(
+    rows_by_model: Mapping[str, Rows],
+    initial: str,
+    teacher: str,
+    labels: Mapping[str, str],
+    parameters: Mapping[str, int | None],
+    prompts: Sequence[Prompt],
+    seed: int = 0,
+) -> dict[str, Any]:
+    """The results of all models: win rates against the human and the initial student, overlap, words.
+
+    Every number is `{"value", "low", "high", "n"}`; win rates and ROUGE are shares, `words` are words. The references
+    of `prompts`, the prompts answered, give `reference_words`.
+
+    Raises:
+        PladError: a model is missing, or the models did not answer the same prompts.
+    """
+    ids = [prompt.id for prompt in prompts]
+    aligned = {name: _aligned(ids, rows, name) for name, rows in rows_by_model.items()}
+    for name in (initial, teacher):
+        if name not in aligned:
+            raise PladError(f"a summary compares with {name!r}, but there are {', '.join(aligned)}. Evaluate it too.")
+    before = aligned[initial]
+    return {
+        "n": len(ids),
+        "teacher_student": win_rate(_scores(aligned[teacher]), _scores(before), seed).to_json(),
+        "rows": [
+            {
+                "name": name,
+                "label": labels.get(name, name),
+                "parameters": parameters.get(name),
+                **_numbers(rows, None if name == initial else before, seed),
+            }
+            for name, rows in aligned.items()
+        ],
+        "reference_words": mean([word_count(prompt.reference or "") for prompt in prompts], seed).to_json(),
+    }
+
+
+def _numbers(rows: Rows, before: Rows | None, seed: int) -> dict[str, Any]:
+    """The estimates of one model. One seed for all: each draws the same prompts."""
+    reference_scores = [row.reference_score for row in rows]
+    return {
+        "win_rate": win_rate(_scores(rows), reference_scores, seed).to_json(),
+        "against_initial": win_rate(_scores(rows), _scores(before), seed).to_json() if before else None,
+        **{name: mean([float(getattr(row, name)) for row in rows], seed).to_json() for name in COLUMNS},
+    }
+
+
+def _row(prompt: Prompt, generation: Generation, score: float, reference_score: float) -> EvalRow:
+    assert prompt.reference is not None
+    return EvalRow(
+        id=prompt.id,
+        response=generation.response,
+        score=score,
+        reference_score=reference_score,
+        words=word_count(generation.response),
+        finished=generation.finished,
+        **rouge_scores(generation.response, prompt.reference),
+    )
+
+
+def _scores(rows: Rows) -> list[float]:
+    return [row.score for row in rows]
+
+
+def _aligned(ids: Sequence[str], rows: Rows, model: str) -> list[EvalRow]:
+    by_id = {row.id: row for row in rows}
+    if len(by_id) != len(rows):
+        raise PladError(f"{model} has {len(rows)} rows for {len(by_id)} prompts. Keep one row a prompt.")
+    _check_ids(ids, list(by_id), f"the rows of {model}")
+    return [by_id[name] for name in ids]
+
+
+def _check_ids(wanted: Sequence[str], found: Sequence[str], what: str) -> None:
+    missing, strange = set(wanted) - set(found), set(found) - set(wanted)
+    if missing or strange:
+        raise PladError(
+            f"{what} must answer each of the {len(wanted)} prompts, but {len(missing)} are unanswered and "
+            f"{len(strange)} answers belong to no prompt, such as {min(missing or strange)!r}. "
+            "Generate again from these prompts."
+        )
+
+
+def _check_counts(
+    prompts: Sequence[Prompt],
+    generations: Sequence[Generation],
+    scores: Sequence[float],
+    reference_scores: Sequence[float],
+) -> None:
+    if len({generation.id for generation in generations}) != len(generations):
+        raise PladError(
+            f"evaluation takes one generation a prompt, but some of the {len(generations)} share an id. "
+            "Keep the first sample of each."
+        )
+    if len(scores) != len(generations) or len(reference_scores) != len(prompts):
+        raise PladError(
+            f"evaluation needs a score for each output, but got {len(scores)} for {len(generations)} generations "
+            f"and {len(reference_scores)} for {len(prompts)} references. Score them again."
+        )
+    if missing := sum(prompt.reference is None for prompt in prompts):
+        raise PladError(
+            f"evaluation compares with references, but {missing} of {len(prompts)} prompts have none. "
+            "Evaluate on data with references."
+        )

@@ -1,0 +1,205 @@
+"""The plan of a run: which tasks there are, what each depends on, and which of them are already done.
+
+A task's fingerprint is of the settings that determine its output and of the fingerprints of the tasks it follows.
+A task is done when the folder records it under the same fingerprint; everything else is run, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from plad import stages
+from plad.config import Recipe
+from plad.errors import PladError, nearest
+from plad.progress import Display
+from plad.runs import Run, describe_path, fingerprint, timed
+
+STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
+
+FORMAT = 1
+"""Raised when a stage comes to write something else for the same recipe."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One resumable piece of work."""
+
+    name: str
+    work: stages.Stage
+    settings: Mapping[str, Any]
+    after: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        """The stage it belongs to."""
+        return self.name.split("/")[0]
+
+
+def students(recipe: Recipe) -> list[str]:
+    """The trained students, baselines first."""
+    wanted = [name for name in ("sft", "seqkd") if getattr(recipe.baselines, name) is not None]
+    return [*wanted, "plad"]
+
+
+def plan(recipe: Recipe) -> list[Task]:
+    """Every task of a recipe, in an order in which each comes after those it needs."""
+    data = recipe.model_dump(mode="json")
+    tasks = [_prepare(recipe, data)]
+    for name in ("teacher", "student"):
+        settings = {"role": data[name], "prompt": data["prompt"]}
+        tasks.append(_task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}"))
+    for name in ("teacher", "student"):
+        output = f"generations/{name}.jsonl"
+        tasks.append(_task(f"sample/{name}", partial(stages.sample, name=name), data["sample"], [f"sft/{name}"], output))
+    scored = recipe.distill.loss.needs_scores or recipe.pairs.real_share
+    settings = {"pairs": data["pairs"] if scored else None}
+    tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
+    tasks += [_distill(name, data) for name in students(recipe)]
+    return tasks + _evaluate(recipe, data)
+
+
+def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
+    """The fingerprint of each task."""
+    found: dict[str, str] = {}
+    for task in tasks:
+        follows = {name: found[name] for name in task.after}
+        found[task.name] = fingerprint([FORMAT, seed, task.name, task.settings, follows])
+    return found
+
+
+def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None, force: Iterable[str] = ()) -> Run:
+    """Run what is not done yet; with `only`, one stage, for which those before it must be done.
+
+    Args:
+        force: stages to run again whatever the folder records.
+
+    Raises:
+        PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
+    """
+    for name in (*force, *([only] if only else [])):
+        if name not in STAGES:
+            raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
+    run = Run(folder)
+    with run.lock():
+        run.start(recipe.to_yaml(), recipe.seed)
+        tasks = plan(recipe)
+        marks = fingerprints(tasks, recipe.seed)
+        todo = _todo(run, tasks, marks, set(force))
+        _tell(run, tasks, todo, display)
+        if only:
+            todo = _only(tasks, todo, only)
+        for task in tasks:
+            if task in todo:
+                _execute(run, recipe, task, marks[task.name], display)
+    return run
+
+
+def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
+    source = recipe.task.source
+    files = [getattr(source, field, None) for field in ("path", "file")]
+    settings = {
+        "task": data["task"],
+        "prompt": data["prompt"],
+        "tokenizers": [data["teacher"]["model"], data["student"]["model"]],
+        # An edit of the data is a change of the recipe as much as one of the recipe's own text.
+        "files": [describe_path(Path(file)) for file in files if file],
+    }
+    return _task("prepare", stages.prepare, settings, [], *(f"data/{name}.jsonl" for name in stages.SPLITS))
+
+
+def _distill(name: str, data: Mapping[str, Any]) -> Task:
+    settings = {"distill": dict(data["distill"])}
+    if name != "plad":
+        # A baseline shares the steps and the optimiser, but not the loss.
+        del settings["distill"]["loss"]
+        settings["baseline"] = data["baselines"][name]
+    after = ["prepare", "sft/student", "pair"]
+    return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
+
+
+def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+    judge = {"judge": data["evaluate"]["judge"], "samples": data["evaluate"]["judge_samples"], "sample": data["sample"]}
+    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
+    names = ["teacher", "student", *students(recipe)]
+    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
+    for name in names:
+        after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
+        work = partial(stages.answer, name=name)
+        tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
+    answers = [f"evaluate/{name}" for name in names]
+    table = partial(stages.summarise, names=names)
+    tasks.append(_task("evaluate/results", table, {}, answers, "evaluation/results.json"))
+    return [*tasks, _task("report", stages.report, {}, ["evaluate/results"], "report.html", "report.md")]
+
+
+def _task(name: str, work: stages.Stage, settings: Mapping[str, Any], after: list[str], *outputs: str) -> Task:
+    return Task(name, work, settings, tuple(after), outputs)
+
+
+def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]) -> list[Task]:
+    """The tasks that are not done, and all that follow one of them."""
+    again: set[str] = set()
+    for task in tasks:
+        record = run.finished(task.name) or {}
+        whole = all(run.path(output).exists() for output in task.outputs)
+        done = record.get("fingerprint") == marks[task.name] and whole and task.stage not in force
+        if not done or again & set(task.after):
+            again.add(task.name)
+    return [task for task in tasks if task.name in again]
+
+
+def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
+    """Say what is kept and what changed before anything is done."""
+    display.event("plan", done=[t.name for t in tasks if t not in todo], todo=[t.name for t in todo])
+    kept = [task.name for task in tasks if task not in todo]
+    if kept and todo:
+        display.say(f"{run.folder}: {len(kept)} of {len(tasks)} tasks are done; continuing with {todo[0].name}.")
+    for task in todo:
+        record = run.finished(task.name) or {}
+        if record and (changes := _changes(record.get("settings", {}), task.settings)):
+            display.say(f"  {task.name} runs again: {'; '.join(changes)}")
+
+
+def _changes(old: Any, new: Any, at: str = "") -> list[str]:
+    """`key: old → new` for every setting that differs."""
+    if isinstance(old, dict) and isinstance(new, Mapping):
+        keys = dict.fromkeys([*old, *new])
+        return [c for key in keys for c in _changes(old.get(key), new.get(key), f"{at}.{key}" if at else key)]
+    return [] if old == new else [f"{at}: {old} → {new}"]
+
+
+def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
+    before = [task.name for task in todo if STAGES.index(task.stage) < STAGES.index(stage)]
+    if before:
+        raise PladError(f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder.")
+    return [task for task in tasks if task in todo and task.stage == stage]
+
+
+def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
+    display.event("task", name=task.name)
+    display.say(task.name)
+    run.forget([task.name])
+    workspace = run.workspace(task.name, mark)
+    try:
+        with timed() as seconds:
+            summary = task.work(stages.Context(run, recipe, display, workspace))
+    except OSError as error:
+        import errno
+
+        if error.errno != errno.ENOSPC:
+            raise
+        raise PladError(
+            f"the disk that holds {run.folder} is full; {task.name} stopped and kept what it had. "
+            "Free some space and run the same command again: it continues."
+        ) from None
+    settings = dict(task.settings)
+    run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=settings)
+    import shutil
+
+    shutil.rmtree(workspace, ignore_errors=True)
+    display.event("done", name=task.name, seconds=seconds[0], summary=summary)

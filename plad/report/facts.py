@@ -1,0 +1,123 @@
+"""The plain tables of the report: pairs, data, time, versions. Lists of (name, value) rows, ready to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from plad.records import PreferencePair
+from plad.report.numbers import count, duration, interval, is_number, percent, plain
+from plad.report.read import RunFiles
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One row: a name, its value, and how long its bar is (a share of the longest), where bars make sense."""
+
+    name: str
+    value: str
+    bar: float | None = None
+    note: str = ""
+
+
+def pair_facts(run: RunFiles) -> list[Fact]:
+    """How many pairs there are and what they look like."""
+    counts = run.pair_counts or {}
+    facts = [Fact("Prompts", count(counts["prompts"]))] if "prompts" in counts else []
+    made = counts.get("made", len(run.pairs) or None)
+    if made is not None:
+        share = f"{percent(made / counts['prompts'])} % of the prompts" if counts.get("prompts") else ""
+        facts.append(Fact("Pairs made", count(made), note=share))
+    return facts + (_texts(run.pairs) + _scores(run.pairs) if run.pairs else [])
+
+
+def drop_facts(run: RunFiles) -> list[Fact]:
+    """Why prompts gave no pair, most frequent reason first."""
+    dropped = (run.pair_counts or {}).get("dropped", {})
+    ordered = sorted(dropped.items(), key=lambda item: (-item[1], item[0]))
+    return _bars([(_words(reason), number, count(number)) for reason, number in ordered])
+
+
+def data_facts(run: RunFiles) -> list[Fact]:
+    """What was read, what was left out, and how the rest was split."""
+    data = run.data or {}
+    names = {
+        "read": "Read",
+        "exact_duplicates": "Exact duplicates dropped",
+        "near_duplicates": "Near duplicates dropped",
+    }
+    facts = [Fact(label, count(data[key])) for key, label in names.items() if key in data]
+    return facts + [Fact(f"Split: {_words(name)}", count(n)) for name, n in data.get("splits", {}).items()]
+
+
+def time_facts(run: RunFiles) -> list[Fact]:
+    """Seconds of each task, in the order in which they ran."""
+    tasks = {name: task.get("seconds") for name, task in run.manifest.get("tasks", {}).items()}
+    spent = [(name, seconds, duration(seconds)) for name, seconds in tasks.items() if is_number(seconds)]
+    return _bars(spent)
+
+
+def total_time(run: RunFiles) -> str:
+    """The sum over all tasks."""
+    seconds = [task.get("seconds") for task in run.manifest.get("tasks", {}).values()]
+    return duration(sum(value for value in seconds if is_number(value)))
+
+
+def scorer_facts(run: RunFiles) -> list[Fact]:
+    """The scorer's accuracy on held-out pairs whose better side is known."""
+    rows = ((run.results or {}).get("scorer") or {}).get("accuracy", ())
+    return [
+        Fact(_words(row["kind"]), f"{percent(row['value'])} %", note=f"{interval(row)} · n = {count(row.get('n'))}")
+        for row in rows
+    ]
+
+
+def version_facts(run: RunFiles) -> list[Fact]:
+    """What this run was made with."""
+    manifest = run.manifest
+    facts = [Fact(key, str(manifest[key])) for key in ("plad", "created", "seed") if key in manifest]
+    facts += [Fact("git", value) for value in _git(manifest.get("git"))]
+    return facts + [Fact(name, str(value)) for name, value in sorted(manifest.get("versions", {}).items())]
+
+
+def _texts(pairs: Sequence[PreferencePair]) -> list[Fact]:
+    chosen = fmean(len(pair.chosen.split()) for pair in pairs)
+    rejected = fmean(len(pair.rejected.split()) for pair in pairs)
+    longer = fmean(len(pair.chosen.split()) > len(pair.rejected.split()) for pair in pairs)
+    return [
+        Fact("Words, preferred (mean)", plain(chosen)),
+        Fact("Words, rejected (mean)", plain(rejected)),
+        Fact("Preferred one is longer", f"{percent(longer)} %"),
+    ]
+
+
+def _scores(pairs: Sequence[PreferencePair]) -> list[Fact]:
+    gaps = [
+        pair.chosen_score - pair.rejected_score
+        for pair in pairs
+        if is_number(pair.chosen_score) and is_number(pair.rejected_score)
+    ]
+    if not gaps:
+        return []
+    agree = fmean(gap > 0 for gap in gaps)
+    return [
+        Fact("Score gap (mean)", f"{fmean(gaps):.3f}"),
+        Fact("Scorer agrees with the preference", f"{percent(agree)} %", note=f"of {count(len(gaps))} scored pairs"),
+    ]
+
+
+def _bars(rows: Sequence[tuple[str, float, str]]) -> list[Fact]:
+    longest = max((number for _, number, _ in rows), default=0) or 1
+    return [Fact(name, text, bar=round(number / longest, 4)) for name, number, text in rows]
+
+
+def _git(git: Any) -> list[str]:
+    if isinstance(git, Mapping):
+        return [", ".join(f"{key} {value}" for key, value in git.items())]
+    return [str(git)] if git else []
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

@@ -1,0 +1,102 @@
+"""`report.html`: one file that needs no network, with its style, script, charts and examples inside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from plad.report.charts import scorer_chart, training_charts, win_rate_charts
+from plad.report.citation import CITATION, PAPER
+from plad.report.examples import payload
+from plad.report.facts import (
+    data_facts,
+    drop_facts,
+    pair_facts,
+    scorer_facts,
+    time_facts,
+    total_time,
+    version_facts,
+)
+from plad.report.markdown import title
+from plad.report.numbers import count
+from plad.report.read import RunFiles
+from plad.report.table import reference_words, table_rows
+from plad.report.verdict import support, verdict
+
+
+def render_html(run: RunFiles) -> str:
+    """The whole page; sections without content are left out."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["together"] = _together
+    environment.filters["count"] = count
+    template = environment.from_string(_asset("template.html.j2"))
+    return template.render(**_head(run), **_numbers(run), **_examples(run)) + "\n"
+
+
+def _head(run: RunFiles) -> dict[str, Any]:
+    script = _asset("report.js")
+    return {
+        "title": title(run),
+        "kicker": " · ".join(_kicker(run)),
+        "verdict": verdict(run.results),
+        "support": support(run.results),
+        # Our own two files, as opposed to anything of the run's, may go in as they are.
+        "style": Markup(_asset("report.css")),
+        "script": Markup(script),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        "citation": CITATION,
+        "paper": PAPER,
+        "recipe": run.recipe,
+    }
+
+
+def _numbers(run: RunFiles) -> dict[str, Any]:
+    results = run.results or {}
+    return {
+        "rows": table_rows(results),
+        "n": results.get("n"),
+        "reference_words": reference_words(results),
+        "win_rates": win_rate_charts(run),
+        "training": training_charts(run),
+        "pairs": pair_facts(run),
+        "drops": drop_facts(run),
+        "data": data_facts(run),
+        "scorer": results.get("scorer") or {},
+        "accuracy": scorer_facts(run),
+        "scorer_chart": scorer_chart(run),
+        "times": time_facts(run),
+        "total_time": total_time(run),
+        "versions": version_facts(run),
+    }
+
+
+def _examples(run: RunFiles) -> dict[str, Any]:
+    data, shown, found = payload(run)
+    return {
+        # Safe in a script element: every character that could end it is escaped within the JSON.
+        "examples": Markup(data),
+        "shown": shown,
+        "found": found,
+        "compares": {"student", "plad"} <= run.answers.keys(),
+    }
+
+
+def _kicker(run: RunFiles) -> list[str]:
+    manifest = run.manifest
+    parts = [f"plad {manifest['plad']}" if "plad" in manifest else "plad"]
+    parts += [f"seed {manifest['seed']}"] if "seed" in manifest else []
+    return parts + ([str(manifest["created"])[:10]] if "created" in manifest else [])
+
+
+def _together(text: str) -> str:
+    # A line must not break between a number and its percent sign.
+    return text.replace(" %", "\u00a0%")
+
+
+def _asset(name: str) -> str:
+    return files("plad.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,111 @@
+"""Everything the report needs from a run folder, read once. What a run hasn't made yet is empty or None."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plad.errors import PladError
+from plad.records import EvalRow, PreferencePair, Prompt, read_jsonl
+
+# The order in which models appear everywhere: as they come into being in a run.
+MODELS = ("teacher", "student", "sft", "seqkd", "plad")
+LABELS = {
+    "teacher": "Teacher (SFT)",
+    "student": "Initial student",
+    "sft": "Continued SFT",
+    "seqkd": "SeqKD",
+    "plad": "PLaD",
+}
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """The content of a run folder."""
+
+    recipe: str
+    manifest: Json
+    data: Json | None
+    pair_counts: Json | None
+    pairs: tuple[PreferencePair, ...]
+    histories: Mapping[str, tuple[Json, ...]]
+    prompts: tuple[Prompt, ...]
+    answers: Mapping[str, Mapping[str, EvalRow]]
+    results: Json | None
+
+    def label(self, name: str) -> str:
+        """What to call a model: the evaluation's own label where it gives one."""
+        rows = self.results.get("rows", ()) if self.results else ()
+        own = {str(row["name"]): str(row["label"]) for row in rows if row.get("label")}
+        return own.get(name, LABELS.get(name, name))
+
+
+def read_run(run: Path) -> RunFiles:
+    """Read a run folder.
+
+    Raises:
+        PladError: there is no recipe, or a file is damaged.
+    """
+    recipe = run / "recipe.yaml"
+    if not recipe.is_file():
+        raise PladError(f"a report needs a run folder, but {run} has no recipe.yaml. Name the folder of a run.")
+    return RunFiles(
+        recipe=recipe.read_text(encoding="utf-8"),
+        manifest=_json(run / "manifest.json") or {},
+        data=_json(run / "data" / "summary.json"),
+        pair_counts=_json(run / "pairs.json"),
+        pairs=_records(run / "pairs.jsonl", PreferencePair),
+        histories=_histories(run / "models"),
+        prompts=_records(run / "data" / "test.jsonl", Prompt),
+        answers=_answers(run / "evaluation"),
+        results=_json(run / "evaluation" / "results.json"),
+    )
+
+
+def _json(path: Path) -> Json | None:
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise PladError(f"{path} is not JSON: {error}. Delete it and run its stage again.") from None
+    if not isinstance(value, dict):
+        raise PladError(f"{path} holds {type(value).__name__}, not an object. Delete it and run its stage again.")
+    return value
+
+
+def _records(path: Path, kind: type[Any]) -> tuple[Any, ...]:
+    return tuple(read_jsonl(path, kind)) if path.is_file() else ()
+
+
+def _answers(folder: Path) -> dict[str, dict[str, EvalRow]]:
+    files = {path.stem: path for path in folder.glob("*.jsonl")}
+    return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files)}
+
+
+def _histories(folder: Path) -> dict[str, tuple[Json, ...]]:
+    files = {path.parent.name: path for path in folder.glob("*/history.jsonl")}
+    return {name: rows for name in _in_order(files) if (rows := _log_lines(files[name]))}
+
+
+def _log_lines(path: Path) -> tuple[Json, ...]:
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    rows = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            # A training that is under way, or was killed, may end in half a line.
+            if number < len(lines):
+                raise PladError(f"{path}, line {number}: {error}") from None
+    return tuple(row for row in rows if isinstance(row, dict))
+
+
+def _in_order(names: Mapping[str, Path]) -> list[str]:
+    rank = {name: place for place, name in enumerate(MODELS)}
+    return sorted(names, key=lambda name: (rank.get(name, len(MODELS)), name))

@@ -1,0 +1,80 @@
+"""What the run showed, in one sentence that claims no more than its interval allows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from plad.report.numbers import Estimate, count, is_number, percent, with_interval
+
+SUBJECTS = {
+    "plad": "the PLaD student",
+    "seqkd": "the SeqKD student",
+    "sft": "the student of continued SFT",
+}
+NOT_YET = "This run has not been evaluated yet, so it shows no verdict."
+
+
+def verdict(results: Mapping[str, Any] | None) -> str:
+    """One sentence on the distilled student against the initial one."""
+    row = _subject(results or {})
+    if row is None:
+        return NOT_YET
+    who = SUBJECTS.get(row["name"], f"the student “{row.get('label') or row['name']}”")
+    return _sentence(who, row["against_initial"])
+
+
+def support(results: Mapping[str, Any] | None) -> list[str]:
+    """Sentences that put the verdict in its place: against the reference, and how far the scorer can be trusted."""
+    if not results:
+        return []
+    return [line for line in (_against_reference(results), _gap(results), _trust(results)) if line]
+
+
+def _sentence(who: str, estimate: Estimate) -> str:
+    share = f"{percent(estimate['value'])} % of {count(estimate.get('n'))} test prompts"
+    low, high = estimate.get("low"), estimate.get("high")
+    if not (is_number(low) and is_number(high)):
+        return f"{_capital(who)} wins against the initial student on {share}; no interval was computed."
+    bounds = f"(95 % interval {percent(low)} to {percent(high)} %)"
+    if low > 0.5:
+        return f"{_capital(who)} beats the initial student on {share} {bounds}."
+    if high < 0.5:
+        return f"{_capital(who)} does worse than the initial student: it wins on only {share} {bounds}."
+    return f"No difference could be shown between {who} and the initial student: it wins on {share} {bounds}."
+
+
+def _subject(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    rows = {row["name"]: row for row in results.get("rows", ()) if row["name"] not in ("teacher", "student")}
+    compared = {name: row for name, row in rows.items() if is_number((row.get("against_initial") or {}).get("value"))}
+    # Without PLaD, the method that comes last in the run is the one that the run is about.
+    return compared.get("plad") or (list(compared.values())[-1] if compared else None)
+
+
+def _against_reference(results: Mapping[str, Any]) -> str | None:
+    values = {row["name"]: (row.get("win_rate") or {}).get("value") for row in results.get("rows", ())}
+    rates = {name: value for name, value in values.items() if is_number(value)}
+    if not {"student", "plad"} <= rates.keys():
+        return None
+    teacher = f" The teacher's is {percent(rates['teacher'])} %." if "teacher" in rates else ""
+    before, after = percent(rates["student"]), percent(rates["plad"])
+    return f"With PLaD, the student's win rate against the human reference went from {before} % to {after} %.{teacher}"
+
+
+def _gap(results: Mapping[str, Any]) -> str | None:
+    estimate = results.get("teacher_student")
+    if not estimate:
+        return None
+    return f"The teacher's output beats the initial student's on {with_interval(estimate)} of the prompts."
+
+
+def _trust(results: Mapping[str, Any]) -> str | None:
+    scorer = results.get("scorer") or {}
+    kinds = [f"{percent(row['value'])} % ({str(row['kind']).replace('_', ' ')})" for row in scorer.get("accuracy", ())]
+    if not kinds:
+        return None
+    return f"Wins are judged by {scorer.get('name', 'a scorer')}, itself right on {', '.join(kinds)} of held-out pairs."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

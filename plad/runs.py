@@ -1,0 +1,188 @@
+"""The run folder: fixed names, whole files or none, and a record of what made each of them.
+
+    recipe.yaml              the recipe, every default written out
+    manifest.json            versions, seed, and each finished task with its fingerprint, time and summary
+    data/                    train, distill, validation, test .jsonl (Prompt) and summary.json
+    models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
+    generations/NAME.jsonl   what a model answered on the distillation half (Generation)
+    pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
+    judge/                   the trained scorer and its held-out accuracy
+    evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
+    report.html, report.md
+    .work/                   work in progress, one folder a task; safe to delete while nothing runs
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from plad.errors import PladError
+from plad.records import Record, dump_lines
+
+RECORDED = ("plad", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "numpy")
+
+
+class Run:
+    """One run folder."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def path(self, *parts: str) -> Path:
+        """A path inside the folder."""
+        return self.folder.joinpath(*parts)
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What the folder records of itself; empty in a new one.
+
+        Raises:
+            PladError: the file is damaged.
+        """
+        file = self.path("manifest.json")
+        if not file.is_file():
+            return {}
+        try:
+            return dict(json.loads(file.read_text(encoding="utf-8")))
+        except json.JSONDecodeError as error:
+            raise PladError(
+                f"{file} is damaged ({error}). Delete it to run every stage again; models and outputs stay until then."
+            ) from None
+
+    def start(self, recipe_text: str, seed: int) -> None:
+        """Write the recipe and the versions that this process runs with."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.path("recipe.yaml"), recipe_text)
+        manifest = self.manifest
+        manifest |= {
+            "plad": _version("plad"),
+            "created": manifest.get("created") or _now(),
+            "versions": {name: _version(name) for name in RECORDED} | {"python": platform.python_version()},
+            "seed": seed,
+        }
+        write_json(self.path("manifest.json"), manifest)
+
+    def finished(self, task: str) -> dict[str, Any] | None:
+        """The record of a finished task, or None."""
+        found = self.manifest.get("tasks", {}).get(task)
+        return dict(found) if found else None
+
+    def record(self, task: str, **entry: Any) -> None:
+        """Note that a task is finished."""
+        manifest = self.manifest
+        manifest.setdefault("tasks", {})[task] = entry | {"finished": _now()}
+        write_json(self.path("manifest.json"), manifest)
+
+    def forget(self, tasks: Iterable[str]) -> None:
+        """Note that tasks are no longer finished."""
+        manifest = self.manifest
+        for task in tasks:
+            manifest.get("tasks", {}).pop(task, None)
+        write_json(self.path("manifest.json"), manifest)
+
+    def workspace(self, task: str, fingerprint: str) -> Path:
+        """The folder of a task's work in progress. That of an earlier fingerprint is removed: its inputs changed."""
+        name = task.replace("/", "-")
+        wanted = self.path(".work", f"{name}-{fingerprint[:12]}")
+        for stale in self.path(".work").glob(f"{name}-????????????"):
+            if stale != wanted:
+                shutil.rmtree(stale)
+        wanted.mkdir(parents=True, exist_ok=True)
+        return wanted
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder for this process. The lock goes with the process, however it ends.
+
+        Raises:
+            PladError: another process holds it.
+        """
+        from filelock import FileLock, Timeout
+
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path(".lock"), timeout=0)
+        try:
+            with lock:
+                write_text(self.path(".lock.owner"), f"process {os.getpid()} on {platform.node()}, since {_now()}")
+                yield
+        except Timeout:
+            owner = self.path(".lock.owner")
+            who = owner.read_text() if owner.is_file() else "another process"
+            raise PladError(
+                f"one process may work on a run folder, but {self.folder} is in use by {who}. "
+                "Wait for it, stop it, or choose another folder with --out."
+            ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all: a reader, or a crash, never meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write indented JSON, whole or not at all."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=list) + "\n")
+
+
+def write_jsonl(path: Path, records: Iterable[Record]) -> None:
+    """Write records as JSON Lines, whole or not at all."""
+    write_text(path, dump_lines(records))
+
+
+def publish(source: Path, target: Path) -> None:
+    """Move a finished folder to where readers look, in place of an older one."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        target.replace(old)
+    source.replace(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256 of a JSON value, the same for equal values whatever the order of their keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
+
+
+def describe_path(path: Path) -> Any:
+    """Name, size and time of change of a file or of the files of a folder: enough to notice an edit."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return [[str(p), p.stat().st_size, p.stat().st_mtime_ns] for p in files if p.exists()]
+
+
+@contextmanager
+def timed() -> Iterator[list[float]]:
+    """Yields a list that holds the seconds spent inside once the block is left."""
+    seconds: list[float] = []
+    started = time.monotonic()
+    yield seconds
+    seconds.append(round(time.monotonic() - started, 2))
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

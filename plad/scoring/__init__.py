@@ -1,0 +1,20 @@
+"""Scorers: how good is a response to a prompt? Higher is better."""
+
+from __future__ import annotations
+
+from plad.scoring.base import Progress, Scorer
+from plad.scoring.bradley_terry import BradleyTerry
+from plad.scoring.embedding import Embedding
+from plad.scoring.length import Length
+from plad.scoring.reward_model import RewardModel
+from plad.scoring.rouge import Rouge
+
+SCORERS = {
+    "bradley_terry": BradleyTerry,
+    "embedding": Embedding,
+    "length": Length,
+    "reward_model": RewardModel,
+    "rouge": Rouge,
+}
+
+__all__ = ["SCORERS", "BradleyTerry", "Embedding", "Length", "Progress", "RewardModel", "Rouge", "Scorer"]

@@ -1,0 +1,402 @@
+"""The stages of PLaD, each a function from the files of a run to files of the run.
+
+A stage that takes long writes what it has into its workspace as it goes, continues from there, and puts its result
+in place only when it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plad.config import ModelRole, Recipe, Sample, Training
+from plad.data import make_pairs, reorder, split
+from plad.errors import PladError
+from plad.losses import Loss, NegativeLogLikelihood
+from plad.models import PromptFormat
+from plad.models.load import load_folder
+from plad.models.prompts import Formatter
+from plad.progress import Display
+from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
+from plad.runs import Run, publish, write_json, write_jsonl
+
+SPLITS = ("train", "distill", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is given: the run, its recipe, where to show progress, and a folder for work in progress."""
+
+    run: Run
+    recipe: Recipe
+    display: Display
+    workspace: Path
+
+    def prompts(self, name: str) -> list[Prompt]:
+        """The prompts of a split."""
+        return list(read_jsonl(self.run.path("data", f"{name}.jsonl"), Prompt))
+
+    def generations(self, name: str) -> list[Generation]:
+        """What a model answered on the distillation half."""
+        return list(read_jsonl(self.run.path("generations", f"{name}.jsonl"), Generation))
+
+    def pairs(self) -> list[PreferencePair]:
+        """The preference pairs."""
+        return list(read_jsonl(self.run.path("pairs.jsonl"), PreferencePair))
+
+    def seed(self, purpose: str) -> int:
+        """A seed for one purpose, so that no two stages draw the same numbers."""
+        import hashlib
+
+        return int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {purpose}".encode()).digest()[:4], "big") >> 1
+
+
+def prepare(context: Context) -> dict[str, Any]:
+    """Read the task, drop duplicates, divide it, and check that every prompt fits the models."""
+    recipe = context.recipe
+    with context.display.bar("reading the task", None) as advance:
+        read: list[Prompt] = []
+        for prompt in recipe.task.source.prompts():
+            read.append(prompt)
+            advance(len(read), {})
+    data = split(read, recipe.task.splits, recipe.seed)
+    parts = {name: list(getattr(data, name)) for name in SPLITS}
+    _check_references(parts)
+    _write_tokenizers(context, parts["train"])
+    counts = dict(data.counts) | _fit(context, parts)
+    for name, part in parts.items():
+        write_jsonl(context.run.path("data", f"{name}.jsonl"), part)
+    write_json(context.run.path("data", "summary.json"), {**counts, "splits": {n: len(p) for n, p in parts.items()}})
+    return counts
+
+
+def fine_tune(context: Context, name: str) -> dict[str, Any]:
+    """Supervised fine-tuning of the teacher or the student on the training half's references."""
+    role: ModelRole = getattr(context.recipe, name)
+    folder = context.run.path("models", f".tokenizer-{name}")
+    tokenizer = _load_tokenizer(folder)
+    model = role.model.model(tokenizer, context.seed(f"weights {name}"))
+    if role.sft is None:
+        return _publish_model(context, model, tokenizer, name)
+    formatter = _formatter(context.recipe.prompt, tokenizer, model)
+    data = {part: _references(context.prompts(part), formatter) for part in ("train", "validation")}
+    return _train(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)
+
+
+def sample(context: Context, name: str) -> dict[str, Any]:
+    """The teacher's or the student's answers on the distillation half."""
+    prompts = context.prompts("distill")
+    target = context.run.path("generations", f"{name}.jsonl")
+    return _answer(context, name, prompts, context.recipe.sample, target, f"sample {name}")
+
+
+def pair(context: Context) -> dict[str, Any]:
+    """The teacher's answer over the student's, scored where the loss or the share of real pairs needs it."""
+    recipe = context.recipe
+    prompts = context.prompts("distill")
+    result = make_pairs(prompts, context.generations("teacher"), context.generations("student"))
+    pairs = result.pairs
+    if recipe.pairs.scorer is not None and (recipe.distill.loss.needs_scores or recipe.pairs.real_share):
+        pairs = _scored(context, pairs, recipe.pairs.scorer)
+    pairs = reorder(pairs, recipe.pairs.real_share, recipe.seed)
+    dropped = {reason: count for reason, count in result.dropped.items() if count}
+    told = ", ".join(f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items())
+    context.display.say(f"  {len(pairs)} pairs of {len(prompts)} prompts; dropped: {told or 'none'}")
+    if not pairs:
+        raise PladError(
+            f"distillation needs at least one pair, but all {len(prompts)} prompts were dropped: {told}. "
+            "Raise sample.max_new_tokens, or look at generations/ in the run folder."
+        )
+    write_jsonl(context.run.path("pairs.jsonl"), pairs)
+    summary = {"prompts": len(prompts), "made": len(pairs), "dropped": dropped}
+    write_json(context.run.path("pairs.json"), summary)
+    return summary
+
+
+def distill(context: Context, name: str) -> dict[str, Any]:
+    """Train the initial student further: `plad` on the pairs, `seqkd` on the teacher's text, `sft` on references.
+
+    All take the optimiser steps that `plad` takes.
+    """
+    from plad.training.examples import Examples, from_pairs
+
+    recipe = context.recipe
+    base = context.run.path("models", "student")
+    model, tokenizer = load_folder(base)
+    formatter = _formatter(recipe.prompt, tokenizer, model)
+    settings: Training = recipe.distill
+    loss: Loss = NegativeLogLikelihood()
+    if name == "plad":
+        loss = recipe.distill.loss
+        examples: Examples = from_pairs(context.pairs(), formatter, loss)
+    else:
+        baseline = getattr(recipe.baselines, name)
+        pairs = len(context.pairs())
+        steps = recipe.distill.max_steps or round(-(-pairs // recipe.distill.batch_size) * recipe.distill.epochs)
+        rate = baseline.learning_rate or recipe.distill.learning_rate
+        settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
+        if name == "sft":
+            examples = _references(context.prompts("train"), formatter)
+        else:
+            examples = from_pairs(_teacher_text(context), formatter, loss)
+    return _train(context, name, model, tokenizer, loss, {"train": examples}, settings, base=base)
+
+
+def train_judge(context: Context) -> dict[str, Any]:
+    """Train the judge, where it is one that is trained, on the training half and the initial student's answers to it."""
+    judge = context.recipe.evaluate.judge
+    if not _is_trained(judge):
+        return {"description": judge.description}
+    prompts = context.prompts("train")
+    held_out = context.prompts("validation")
+    asked = {"train": prompts[: context.recipe.evaluate.judge_samples], "validation": held_out}
+    answers = {}
+    for part, some in asked.items():
+        target = context.workspace / f"answers-{part}.jsonl"
+        _answer(context, "student", some, context.recipe.sample, target, f"judge's {part}")
+        answers[part] = list(read_jsonl(target, Generation))
+    with context.display.bar("training the judge", None) as advance:
+        total = [0]
+
+        def done(more: int) -> None:
+            total[0] += more
+            advance(total[0], {})
+
+        trained = judge.train_on(prompts, held_out, answers["train"], answers["validation"], progress=done)
+    partial = context.workspace / "judge"
+    trained.save(partial)
+    publish(partial, context.run.path("judge"))
+    return {"description": trained.description, "accuracy": list(trained.accuracy)}
+
+
+def answer(context: Context, name: str) -> dict[str, Any]:
+    """A model's answers to the test split, scored by the judge and by ROUGE."""
+    from plad.evaluation.measure import evaluate_outputs
+
+    recipe = context.recipe
+    prompts = context.prompts("test")
+    outputs = context.workspace / "outputs.jsonl"
+    sampling = recipe.evaluate.sampling or recipe.sample
+    _answer(context, name, prompts, sampling, outputs, f"test {name}")
+    by_id = {generation.id: generation for generation in read_jsonl(outputs, Generation)}
+    generations = [by_id[prompt.id] for prompt in prompts]
+    judge = _judge(context)
+    with context.display.bar(f"judging {name}", 2 * len(prompts)):
+        scores = judge.score(prompts, [generation.response for generation in generations])
+        reference_scores = judge.score(prompts, [prompt.reference or "" for prompt in prompts])
+    rows = evaluate_outputs(prompts, generations, scores, reference_scores)
+    write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
+    return {"n": len(rows)}
+
+
+def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
+    """The results of all models in one table of estimates."""
+    from plad.evaluation.measure import summarise as table
+
+    labels = {
+        "teacher": "Teacher",
+        "student": "Initial student",
+        "sft": "SFT, continued",
+        "seqkd": "SeqKD",
+        "plad": "PLaD",
+    }
+    rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
+    parameters = {name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names}
+    results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
+    judged = context.run.finished("evaluate/judge") or {}
+    scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {})}
+    results = {"task": context.recipe.task.source.type, "scorer": scorer, **results}
+    write_json(context.run.path("evaluation", "results.json"), results)
+    return {"n": results["n"]}
+
+
+def report(context: Context) -> dict[str, Any]:
+    """report.html and report.md."""
+    from plad.report import write_report
+
+    html, markdown = write_report(context.run.folder)
+    return {"html": str(html), "markdown": str(markdown)}
+
+
+def _trainer_of(name: str) -> str:
+    return f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
+
+
+def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
+    for name in ("train", "validation", "test"):
+        missing = sum(not (prompt.reference or "").strip() for prompt in parts[name])
+        if missing:
+            raise PladError(
+                f"training and evaluation compare with references, but {missing} of {len(parts[name])} prompts of "
+                f"the {name} split have none. Name the column that holds them in task.source."
+            )
+
+
+def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
+    for name in ("teacher", "student"):
+        model = getattr(context.recipe, name).model
+        tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
+        tokenizer.save_pretrained(context.run.path("models", f".tokenizer-{name}"))
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
+    """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
+    prompt_format = context.recipe.prompt
+    formatters = [
+        prompt_format.bind(_load_tokenizer(context.run.path("models", f".tokenizer-{name}")))
+        for name in ("teacher", "student")
+    ]
+    dropped = 0
+    for name, part in parts.items():
+        if prompt_format.too_long == "drop":
+            kept = [prompt for prompt in part if all(f.fits(prompt.prompt) for f in formatters)]
+            dropped += len(part) - len(kept)
+            part[:] = kept
+            if not kept:
+                raise PladError(
+                    f"all prompts of the {name} split are over prompt.max_prompt_tokens = "
+                    f"{prompt_format.max_prompt_tokens} and were dropped. Raise it, or set prompt.too_long: truncate."
+                )
+        else:
+            for prompt in part:
+                for formatter in formatters:
+                    formatter.prompt_ids(prompt.prompt)
+    return {"too_long": dropped} if prompt_format.too_long == "drop" else {}
+
+
+def _formatter(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Formatter:
+    return prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
+
+
+def _references(prompts: Sequence[Prompt], formatter: Formatter) -> Any:
+    from plad.training.examples import from_references
+
+    return from_references(prompts, formatter)
+
+
+def _teacher_text(context: Context) -> list[PreferencePair]:
+    """The teacher's finished, non-empty answers, as what SeqKD imitates."""
+    prompts = {prompt.id: prompt for prompt in context.prompts("distill")}
+    return [
+        PreferencePair(g.id, prompts[g.id].prompt, chosen=g.response, rejected="")
+        for g in context.generations("teacher")
+        if g.finished and g.response.strip()
+    ]
+
+
+def _scored(context: Context, pairs: list[PreferencePair], scorer: Any) -> list[PreferencePair]:
+    from dataclasses import replace
+
+    prompts = [Prompt(p.id, p.prompt) for p in pairs]
+    with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance:
+        chosen = scorer.score(prompts, [p.chosen for p in pairs])
+        advance(len(pairs), {})
+        rejected = scorer.score(prompts, [p.rejected for p in pairs])
+        advance(2 * len(pairs), {})
+    scored = zip(pairs, chosen, rejected, strict=True)
+    return [replace(p, chosen_score=float(c), rejected_score=float(r)) for p, c, r in scored]
+
+
+def _train(
+    context: Context,
+    name: str,
+    model: Any,
+    tokenizer: Any,
+    loss: Loss,
+    data: Mapping[str, Any],
+    settings: Training,
+    base: Path | None,
+) -> dict[str, Any]:
+    """Train, then publish the model; `base` is the run's model that an adapter belongs to."""
+    from plad.training.run import train
+
+    if settings.lora is not None:
+        origin = f"../{base.name}" if base else str(getattr(model, "name_or_path", ""))
+        model = settings.lora.wrap(model, origin)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    with context.display.bar(f"training {name}", None) as advance:
+
+        def show(done: int, total: int, logged: Mapping[str, float]) -> None:
+            advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged})
+
+        summary: dict[str, Any] = dict(
+            train(
+                model,
+                tokenizer,
+                data["train"],
+                loss,
+                settings,
+                context.workspace,
+                context.seed(f"train {name}"),
+                validation=data.get("validation"),
+                progress=show,
+            )
+        )
+    summary |= {"trainable": trainable, "examples": len(data["train"])}
+    return summary | _publish_model(context, model, tokenizer, name)
+
+
+def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> dict[str, Any]:
+    partial = context.workspace / "model"
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    history = context.workspace / "history.jsonl"
+    if history.is_file():
+        history.replace(partial / "history.jsonl")
+    publish(partial, context.run.path("models", name))
+    return {"parameters": sum(p.numel() for p in model.parameters())}
+
+
+def _answer(
+    context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
+) -> dict[str, Any]:
+    """Answer prompts with a model of the run, writing each batch as it arrives; a second call asks for the rest only."""
+    from plad.generation import HFGenerator
+
+    partial = context.workspace / f"{target.stem}.partial.jsonl"
+    done = _recover(partial)
+    model, tokenizer = load_folder(context.run.path("models", name))
+    generator = HFGenerator(model, _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size)
+    with context.display.bar(f"sampling {purpose}", len(prompts)) as advance, partial.open("a", encoding="utf-8") as file:
+        for generation in generator.generate(prompts, sampling, context.seed(purpose), done):
+            done[generation.id] = generation
+            file.write(dump_line(generation))
+            file.flush()
+            advance(len(done), {})
+    write_jsonl(target, (done[prompt.id] for prompt in prompts))
+    cut = sum(not generation.finished for generation in done.values())
+    return {"n": len(done), "tokens": sum(g.tokens for g in done.values()), "truncated": cut}
+
+
+def _recover(partial: Path) -> dict[str, Generation]:
+    """What an interrupted call wrote; a last line that a crash cut short is dropped."""
+    if not partial.is_file():
+        return {}
+    whole = [line for line in partial.read_bytes().split(b"\n")[:-1] if line]
+    partial.write_bytes(b"".join(line + b"\n" for line in whole))
+    return {g.id: g for g in (Generation.from_json(json.loads(line)) for line in whole)}
+
+
+def _is_trained(judge: Any) -> bool:
+    return hasattr(judge, "train_on") and getattr(judge, "folder", None) is None
+
+
+def _judge(context: Context) -> Any:
+    judge = context.recipe.evaluate.judge
+    if not _is_trained(judge):
+        return judge
+    from plad.scoring.trained import TrainedScorer
+
+    return TrainedScorer.load(context.run.path("judge"))
+
+
+Stage = Callable[[Context], dict[str, Any]]
