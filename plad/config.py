@@ -6,30 +6,32 @@ is looked up in the table of the folder that defines it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError
+from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from plad.data import SOURCES, Splits
 from plad.errors import PladError, nearest
 from plad.generation import Sampling
-from plad.losses import LOSSES, Loss, RankingCalibration
+from plad.losses import LOSSES, RankingCalibration
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS
 from plad.spec import Spec
 from plad.training.run import Optimisation
 
 
-def variant(table: Mapping[str, Any]) -> Any:
-    """The type of a field whose `type:` names an entry of `table`."""
+def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
+    """The type of a field whose `type:` names an entry of `table`; a mapping without one is a `default`."""
 
     def name(value: Any) -> Any:
-        return value.get("type") if isinstance(value, Mapping) else getattr(value, "type", None)
+        return value.get("type", default) if isinstance(value, Mapping) else getattr(value, "type", None)
 
     union: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in table.items()))
     return Annotated[union, Discriminator(name)]
@@ -38,7 +40,7 @@ def variant(table: Mapping[str, Any]) -> Any:
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
 Scorer: Any = variant(SCORERS)
-Objective: Any = variant({name: LOSSES[name] for name in ("ranking", "margin")})
+Objective: Any = variant({name: LOSSES[name] for name in ("ranking", "margin")}, default="ranking")
 
 
 class Task(Spec):
@@ -105,7 +107,7 @@ class Evaluation(Spec):
 class Recipe(Spec):
     """Everything that determines a run."""
 
-    name: str = Field("run", pattern=r"^[\w.-]+$", description="names the run's folder")
+    name: str = Field("run", description="names the run's folder")
     seed: int = Field(1, ge=0, le=2**31)
     task: Task
     prompt: PromptFormat = PromptFormat()
@@ -117,26 +119,48 @@ class Recipe(Spec):
     baselines: Baselines = Baselines()
     evaluate: Evaluation
 
+    @field_validator("name")
+    @classmethod
+    def _is_a_folder(cls, name: str) -> str:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise ValueError("must be letters, digits and any of . _ - (first neither . nor -), for it names a folder")
+        return name
+
     def check(self) -> None:
         """What no single field can tell, before any work.
 
         Raises:
             PladError: with the rule, the value and the remedy.
         """
-        for role, name in ((self.teacher, "teacher"), (self.student, "student")):
+        for place, problem in self.problems():
+            raise PladError(f"{place}: {problem}")
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Each mistake that no single field can tell, with the dotted key it is at."""
+        for name in ("teacher", "student"):
             try:
-                role.model.check()
+                getattr(self, name).model.check()
             except PladError as error:
-                raise PladError(f"{name}.model: {error}") from None
-        loss: Loss = self.distill.loss
-        if loss.needs_scores and self.pairs.scorer is None:
-            raise PladError(
-                f"distill.loss of type {self.distill.loss.type} needs scores, but pairs.scorer is null. "
-                "Name a scorer there (such as `type: embedding`), or use `type: ranking`."
+                yield f"{name}.model", str(error)
+        loss, pairs = self.distill.loss, self.pairs
+        if loss.needs_scores and pairs.scorer is None:
+            yield (
+                "distill.loss",
+                f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
+                "Name a scorer there (such as `type: embedding`), or use `type: ranking`.",
             )
-        if self.pairs.real_share and self.pairs.scorer is None:
-            raise PladError(
-                f"pairs.real_share is {self.pairs.real_share}, but pairs.scorer is null. Name the scorer that orders."
+        if pairs.real_share and pairs.scorer is None:
+            yield (
+                "pairs.real_share",
+                f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
+                "Name one there (such as `type: embedding`), or set the share to 0.",
+            )
+        new, kept = self.sample.max_new_tokens, self.prompt.max_response_tokens
+        if new > kept:
+            yield (
+                "sample.max_new_tokens",
+                f"training cuts a response after {kept} tokens (prompt.max_response_tokens), but it is {new}. "
+                "Lower it, or raise prompt.max_response_tokens.",
             )
 
     def to_yaml(self) -> str:
@@ -154,15 +178,17 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         PladError: the file is missing or not YAML, a key is unknown, a value is of the wrong type, or the whole makes
             no sense. The message has the line, the value and the nearest right name.
     """
-    text = read_recipe_text(path)
-    data, lines = _parse(text, path)
+    data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
-        _override(data, override)
+        _override(data, override, marks)
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        raise PladError(_explain(error, data, lines, path)) from None
-    recipe.check()
+        told = [_explain(problem, marks, path) for problem in error.errors()]
+        raise PladError("\n".join(dict.fromkeys(told))) from None
+    if problems := list(recipe.problems()):
+        told = [f"{_where(place.split('.'), marks, path)}: {place}: {problem}" for place, problem in problems]
+        raise PladError("\n".join(told))
     return recipe
 
 
@@ -178,121 +204,141 @@ def read_recipe_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise PladError(f"a recipe is UTF-8 text, but {path} is not ({error.reason} at byte {error.start}).") from None
+        line = error.object[: error.start].count(b"\n") + 1
+        raise PladError(f"{path}, line {line}: a recipe is UTF-8 text, but this is not. Save it as UTF-8.") from None
 
 
-def _parse(text: str, path: Path) -> tuple[dict[str, Any], dict[tuple[str, ...], int]]:
+Marks = dict[tuple[str, ...], str]
+"""Where each key of a recipe was set: its line in the file, or the override."""
+
+
+def _parse(text: str, path: Path) -> tuple[dict[str, Any], Marks]:
+    marks: Marks = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
         data = yaml.safe_load(text)
+        _mark(yaml.compose(text, Loader=yaml.SafeLoader), (), marks, path)
     except yaml.YAMLError as error:
-        raise PladError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or " ".join(str(error).split())
+        raise PladError(f"{path}{line}: a recipe is YAML, but this is not: {problem}. Mend it there.") from None
+    except RecursionError:
+        raise PladError(f"{path}: a recipe is a tree, but an alias (*name) in it holds itself. Remove it.") from None
     if not isinstance(data, dict):
-        raise PladError(f"a recipe is a mapping of sections, but {path} holds {type(data).__name__}.")
-    lines: dict[tuple[str, ...], int] = {}
-    _mark(node, (), lines)
-    return data, lines
+        found = "is empty" if data is None else f"holds a {type(data).__name__}"
+        raise PladError(f"{path}: a recipe is a mapping of sections, but this {found}. `plad init` writes one.")
+    return data, marks
 
 
-def _mark(node: Any, at: tuple[str, ...], lines: dict[tuple[str, ...], int]) -> None:
+def _mark(node: Any, at: tuple[str, ...], marks: Marks, path: Path) -> None:
     """Note on which line each key stands; refuse one that stands twice, of which YAML would keep the last."""
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            place = (*at, str(key.value))
-            if place in lines:
-                raise PladError(
-                    f"line {key.start_mark.line + 1}: {'.'.join(place)} stands twice, first on line {lines[place]}."
-                )
-            lines[place] = key.start_mark.line + 1
-            _mark(value, place, lines)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    for key, value in node.value:
+        place, here = (*at, str(key.value)), f"{path}, line {key.start_mark.line + 1}"
+        if place in marks:
+            first = marks[place].rpartition(" ")[2]
+            raise PladError(f"{here}: {'.'.join(place)} stands twice, first on line {first}. Remove one of the two.")
+        marks[place] = here
+        _mark(value, place, marks, path)
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
+    """Set one dotted key."""
     dotted, equals, text = override.partition("=")
-    if not equals or not dotted:
-        raise PladError(f"--set takes key.key=value, but got {override!r}.")
-    *parents, last = dotted.split(".")
+    *parents, last = path = dotted.split(".")
+    if not equals or not all(path):
+        raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {override!r}.")
     here = data
-    for key in parents:
+    for depth, key in enumerate(parents, start=1):
         if here.get(key) is None:
             here[key] = {}
         here = here[key]
         if not isinstance(here, dict):
-            raise PladError(f"--set {override}: {key} is {here!r} in the recipe and has no keys of its own.")
+            above = ".".join(path[:depth])
+            raise PladError(f"--set {override}: {above} is {_shown(here)} in the recipe and has no keys of its own.")
     try:
         here[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise PladError(f"--set {override}: the value is not YAML ({' '.join(str(error).split())}).") from None
+        problem = getattr(error, "problem", None) or error
+        raise PladError(f"--set {override}: the value is not YAML ({problem}). Put it in quotes.") from None
+    for place in [place for place in marks if place[: len(path)] == tuple(path)]:
+        del marks[place]
+    marks[tuple(path)] = f"--set {override}"
 
 
-def _explain(error: ValidationError, data: Any, lines: dict[tuple[str, ...], int], path: Path) -> str:
+def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
+    """Where the value at a place was set: by an override of it or of a part of it, or in the file, or round it."""
+    depth = len(place)
+    set_below = (mark for key, mark in marks.items() if mark.startswith("--set") and key[:depth] == tuple(place))
+    round_it = (marks[key] for n in range(depth, 0, -1) if (key := tuple(place[:n])) in marks)
+    return next(set_below, None) or next(round_it, str(path))
+
+
+def _explain(problem: Any, marks: Marks, path: Path) -> str:
     """One line a mistake: file, line, dotted key, what is wrong, and the nearest right name."""
-    told = [_one(problem, data, lines, path) for problem in error.errors()]
-    return "\n".join(dict.fromkeys(told))
+    place, kinds = _follow(problem["loc"])
+    name = ".".join(place) or "the recipe"
+    return f"{_where(place, marks, path)}: {name}: {_what(problem, kinds)}"
 
 
-def _one(problem: Any, data: Any, lines: dict[tuple[str, ...], int], path: Path) -> str:
-    place = _place(problem["loc"], data)
-    line = next((lines[place[:n]] for n in range(len(place), 0, -1) if place[:n] in lines), None)
-    where = f"{path}, line {line}" if line else str(path)
-    return f"{where}: {'.'.join(place) or 'the recipe'}: {_what(problem, place)}"
-
-
-def _what(problem: Any, place: tuple[str, ...]) -> str:
-    kind, context = problem["type"], problem.get("ctx", {})
+def _what(problem: Any, kinds: Sequence[type[Spec]]) -> str:
+    """What is wrong. `kinds` are the classes that can stand at the place of the problem."""
+    kind, value, message = problem["type"], problem["input"], problem["msg"]
+    types = [tag for option in kinds if (tag := _tag(option))]
     if kind == "extra_forbidden":
-        names = _names_at(place[:-1], problem["loc"])
-        return f"unknown key.{nearest(place[-1], names)}" + (f" Known: {', '.join(names)}." if names else "")
+        # The class that refused the key stands one step above it.
+        _, owners = _follow(problem["loc"][:-1])
+        names = list(owners[0].model_fields) if len(owners) == 1 else []
+        return f"unknown key.{nearest(str(problem['loc'][-1]), names)} Known: {', '.join(names)}."
     if kind == "missing":
-        return "is required, but is not there."
-    if kind in ("union_tag_not_found", "union_tag_invalid"):
-        tags = [tag.strip(" '") for tag in str(context.get("expected_tags") or "").split(",") if tag.strip()]
-        given = context.get("tag")
-        tags = tags or _tags_at(place)
-        ask = f"unknown type {given!r}." + nearest(str(given), tags) if given else "needs a `type:`."
-        return f"{ask} Known: {', '.join(tags)}." if tags else ask
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{message[0].lower()}{message[1:]}, but got {problem['input']!r}."
+        return "is required, but is not there. Add it."
+    if kind == "union_tag_invalid":
+        given = str(value["type"])
+        return f"unknown type {given!r}.{nearest(given, types)} Known: {', '.join(types)}."
+    if kind == "union_tag_not_found":
+        found = "has none" if isinstance(value, Mapping) else f"is {_shown(value)}"
+        return f"must be a mapping with a `type:`, but {found}. Known: {', '.join(types)}."
+    if kind == "model_type":
+        names = [field for option in kinds for field in option.model_fields]
+        return f"must be a mapping of settings, but is {_shown(value)}. Known: {', '.join(names)}."
+    rule = re.sub(", (unable to|got a) .*", "", message.removeprefix("Value error, ").replace("Input should", "must"))
+    rule = (rule[0].lower() + rule[1:]).replace("a valid tuple", "a list").replace("a valid string", "text")
+    if kind == "value_error" and isinstance(value, Mapping):
+        return f"{rule}."
+    return f"{rule}, but is {_shown(value)}." + (" Put it in quotes." if kind == "string_type" and value else "")
 
 
-def _place(location: Sequence[Any], data: Any) -> tuple[str, ...]:
-    """Where in the file a problem is: pydantic's location less the names of variants, which are no keys."""
+def _shown(value: Any) -> str:
+    """A value as YAML writes it."""
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _follow(location: Sequence[Any]) -> tuple[list[str], list[type[Spec]]]:
+    """The keys that pydantic's location stands for, and the classes that can stand there.
+
+    Where there is a choice of classes the location names the variant, which is no key of the file.
+    """
     place: list[str] = []
-    here = data
+    kinds: list[type[Spec]] = [Recipe]
     for step in location:
-        if isinstance(here, Mapping) and here.get("type") == step and step not in here:
+        if len(kinds) > 1 and step in map(_tag, kinds):
+            kinds = [kind for kind in kinds if _tag(kind) == step]
             continue
         place.append(str(step))
-        here = here.get(step) if isinstance(here, Mapping) else None
-    return tuple(place)
+        field = kinds[0].model_fields.get(step) if len(kinds) == 1 else None
+        kinds = _specs(field.annotation) if field else []
+    return place, kinds
 
 
-def _names_at(place: tuple[str, ...], location: Sequence[Any]) -> list[str]:
-    kind = _kind_at(location[:-1])
-    return list(kind.model_fields) if kind else []
-
-
-def _kind_at(location: Sequence[Any]) -> Any:
-    """The class whose fields the keys at a location are."""
-    tables: dict[str, Any] = {**SOURCES, **MODELS, **SCORERS, **LOSSES}
-    here: Any = Recipe
-    for step in location:
-        if here is None or not hasattr(here, "model_fields"):
-            here = tables.get(step) if step in tables else None
-            continue
-        info = here.model_fields.get(step)
-        here = _class_of(info.annotation) if info else tables.get(step)
-    return here
-
-
-def _class_of(annotation: Any) -> Any:
+def _specs(annotation: Any) -> list[type[Spec]]:
+    """The classes of ours in an annotation."""
     if isinstance(annotation, type) and issubclass(annotation, Spec):
-        return annotation
-    options = [_class_of(a) for a in getattr(annotation, "__args__", ())]
-    found = [option for option in options if option is not None]
-    return found[0] if len(found) == 1 else None
+        return [annotation]
+    return [kind for part in get_args(annotation) for kind in _specs(part)]
 
 
-def _tags_at(place: tuple[str, ...]) -> list[str]:
-    tables: dict[str, Any] = {"source": SOURCES, "model": MODELS, "scorer": SCORERS, "judge": SCORERS, "loss": LOSSES}
-    return [*tables.get(place[-1], {})] if place else []
+def _tag(kind: type[Spec]) -> str | None:
+    """What `type:` says of a variant."""
+    field = kind.model_fields.get("type")
+    return str(field.default) if field else None

@@ -86,7 +86,6 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder)
     with run.lock():
-        run.start(recipe.to_yaml(), recipe.seed)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))

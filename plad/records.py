@@ -29,8 +29,12 @@ class Record:
         """Build the record from a decoded line.
 
         Raises:
-            PladError: a field is missing or unknown.
+            PladError: the line is not an object, or a field is missing or unknown.
         """
+        if not isinstance(row, Mapping):
+            raise PladError(
+                f"not a {cls.__name__}: a line must hold an object with its fields, but this one is {row!r}."
+            )
         names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         values = {key: _freeze(value) for key, value in row.items()}
         if unknown := sorted(values.keys() - names):
@@ -124,9 +128,10 @@ def read_jsonl(path: Path, kind: type[R]) -> Iterator[R]:
     with path.open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                yield kind.from_json(json.loads(line))
+                record = kind.from_json(json.loads(line))
             except (json.JSONDecodeError, PladError) as error:
                 raise PladError(f"{path}, line {number}: {error}") from None
+            yield record
 
 
 def dump_line(record: Record) -> str:

@@ -1,15 +1,15 @@
 """The run folder: fixed names, whole files or none, and a record of what made each of them.
 
-    recipe.yaml              the recipe, every default written out
-    manifest.json            versions, seed, and each finished task with its fingerprint, time and summary
-    data/                    train, distill, validation, test .jsonl (Prompt) and summary.json
-    models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
-    generations/NAME.jsonl   what a model answered on the distillation half (Generation)
-    pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
-    judge/                   the trained scorer and its held-out accuracy
-    evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
-    report.html, report.md
-    .work/                   work in progress, one folder a task; safe to delete while nothing runs
+recipe.yaml              the recipe, every default written out
+manifest.json            versions, seed, and each finished task with its fingerprint, time and summary
+data/                    train, distill, validation, test .jsonl (Prompt) and summary.json
+models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
+generations/NAME.jsonl   what a model answered on the distillation half (Generation)
+pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
+judge/                   the trained scorer and its held-out accuracy
+evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
+report.html, report.md
+.work/                   work in progress, one folder a task; safe to delete while nothing runs
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -113,9 +113,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path(".lock"), timeout=0)
         try:
-            with lock:
-                write_text(self.path(".lock.owner"), f"process {os.getpid()} on {platform.node()}, since {_now()}")
-                yield
+            lock.acquire()
         except Timeout:
             owner = self.path(".lock.owner")
             who = owner.read_text() if owner.is_file() else "another process"
@@ -123,6 +121,11 @@ class Run:
                 f"one process may work on a run folder, but {self.folder} is in use by {who}. "
                 "Wait for it, stop it, or choose another folder with --out."
             ) from None
+        try:
+            write_text(self.path(".lock.owner"), f"process {os.getpid()} on {platform.node()}, since {_now()}")
+            yield
+        finally:
+            lock.release()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -178,7 +181,7 @@ def timed() -> Iterator[list[float]]:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _version(name: str) -> str | None:

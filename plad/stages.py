@@ -54,6 +54,26 @@ class Context:
         return int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {purpose}".encode()).digest()[:4], "big") >> 1
 
 
+def check(context: Context) -> dict[str, Any]:
+    """Find out in seconds what would fail after hours: a model of the wrong kind or size, a scorer that scores nothing.
+
+    Raises:
+        PladError: with the rule, the value and the remedy.
+    """
+    recipe = context.recipe
+    for name in ("teacher", "student"):
+        try:
+            _check_room(recipe, name, getattr(recipe, name).model.shape())
+        except PladError as error:
+            raise PladError(f"{name}.model: {error}") from None
+    used = {"evaluate.judge": recipe.evaluate.judge, "pairs.scorer": recipe.pairs.scorer}
+    for place, scorer in used.items():
+        if scorer is not None:
+            with context.display.bar(f"trying {place}", None):
+                _try_scorer(scorer, place)
+    return {}
+
+
 def prepare(context: Context) -> dict[str, Any]:
     """Read the task, drop duplicates, divide it, and check that every prompt fits the models."""
     recipe = context.recipe
@@ -225,6 +245,39 @@ def _trainer_of(name: str) -> str:
     return f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
 
 
+def _check_room(recipe: Recipe, name: str, shape: Any) -> None:
+    """Refuse limits that a model has too few positions for."""
+    samplings = (recipe.sample, recipe.evaluate.sampling or recipe.sample)
+    prompt = recipe.prompt.max_prompt_tokens
+    response = max(recipe.prompt.max_response_tokens, *(sampling.max_new_tokens for sampling in samplings))
+    needed = max(prompt, response) if shape.encoder_decoder else prompt + response
+    if shape.context is not None and needed > shape.context:
+        raise PladError(
+            f"the {name} has a context of {shape.context} tokens, but prompts of {prompt} (prompt.max_prompt_tokens) and "
+            f"responses of {response} (prompt.max_response_tokens or max_new_tokens) need {needed}. Lower one of them."
+        )
+
+
+def _try_scorer(scorer: Any, place: str) -> None:
+    """Load a scorer and score one answer, or embed one text where it is yet to be trained."""
+    # A copy: what it loads is let go of again, and does not stay in memory beside the models.
+    scorer = scorer.model_copy()
+    try:
+        if place == "evaluate.judge" and _is_trained(scorer):
+            scorer.encoder().encode(["one text"])
+        else:
+            scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["an answer"])
+    except PladError as error:
+        raise PladError(f"{place}: {error}") from None
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
+        raise PladError(f"{place}: {_model_of(scorer)} does not load: {reason}. Name another model.") from None
+
+
+def _model_of(scorer: Any) -> str:
+    return str(getattr(scorer, "model", scorer.type))
+
+
 def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
     for name in ("train", "validation", "test"):
         missing = sum(not (prompt.reference or "").strip() for prompt in parts[name])
@@ -251,10 +304,7 @@ def _load_tokenizer(folder: Path) -> Any:
 def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
     """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
     prompt_format = context.recipe.prompt
-    formatters = [
-        prompt_format.bind(_load_tokenizer(context.run.path("models", f".tokenizer-{name}")))
-        for name in ("teacher", "student")
-    ]
+    formatters = [_early_formatter(context, name) for name in ("teacher", "student")]
     dropped = 0
     for name, part in parts.items():
         if prompt_format.too_long == "drop":
@@ -271,6 +321,12 @@ def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
                 for formatter in formatters:
                     formatter.prompt_ids(prompt.prompt)
     return {"too_long": dropped} if prompt_format.too_long == "drop" else {}
+
+
+def _early_formatter(context: Context, name: str) -> Formatter:
+    """The formatter of a model that is not loaded yet."""
+    tokenizer = _load_tokenizer(context.run.path("models", f".tokenizer-{name}"))
+    return context.recipe.prompt.bind(tokenizer, getattr(context.recipe, name).model.shape().encoder_decoder)
 
 
 def _formatter(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Formatter:

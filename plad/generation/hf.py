@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from plad.generation.base import Sampling
@@ -42,7 +43,7 @@ class HFGenerator:
     ) -> Iterator[Generation]:
         import torch
 
-        with torch.no_grad(), torch.random.fork_rng():
+        with torch.no_grad(), torch.random.fork_rng(), _no_defaults(self.model):
             torch.manual_seed(_batch_seed(seed, prompts))
             new_ids = self.model.generate(**self._padded(ids), **self._settings(sampling))
         first = 1 if self.model.config.is_encoder_decoder else max(map(len, ids))
@@ -69,7 +70,6 @@ class HFGenerator:
 
         drawn = sampling.temperature > 0
         settings = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-        # A config of our own: a model's generation_config.json would bring in its own penalties and defaults.
         return {
             "generation_config": GenerationConfig(
                 max_new_tokens=sampling.max_new_tokens,
@@ -80,6 +80,18 @@ class HFGenerator:
                 **(settings if drawn else {}),
             )
         }
+
+
+@contextmanager
+def _no_defaults(model: Any) -> Iterator[None]:
+    """Without the model's generation_config.json, whose penalties would fill what our settings leave open."""
+    from transformers import GenerationConfig
+
+    own, model.generation_config = model.generation_config, GenerationConfig()
+    try:
+        yield
+    finally:
+        model.generation_config = own
 
 
 def _batch_seed(seed: int, prompts: Sequence[Prompt]) -> int:

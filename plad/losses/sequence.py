@@ -28,6 +28,11 @@ class Sequences:
     lengths_BR: Tensor
     scores_BR: Tensor | None = None
 
+    def first(self, count: int) -> Sequences:
+        """The first `count` examples."""
+        scores_BR = None if self.scores_BR is None else self.scores_BR[:count]
+        return Sequences(self.token_logps_BRT[:count], self.lengths_BR[:count], scores_BR)
+
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""
         total_BR = self.token_logps_BRT.sum(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,17 @@ from plad.errors import PladError
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a model's config says before any weights are loaded. `context` is its room for tokens, None for no limit.
+
+    An encoder-decoder has that room for the prompt and once more for the response.
+    """
+
+    encoder_decoder: bool
+    context: int | None
 
 
 class PretrainedModel(Spec):
@@ -36,27 +48,48 @@ class PretrainedModel(Spec):
             raise PladError(f"a model must be a hub id or a folder with a config.json, but {self.path} {state}.")
         if looks_local:
             model_class(self._config())
+            if not any(folder.glob("*.safetensors")):
+                raise PladError(
+                    f"weights must be .safetensors files, since a pickle can run code, but {self.path} has none. "
+                    "Load the model where you trust it and save it with `save_pretrained`."
+                )
+
+    def shape(self) -> Shape:
+        """Read from the config.
+
+        Raises:
+            PladError: the config cannot be read, or the model is of a kind that generates no text.
+        """
+        config = self._config()
+        model_class(config)
+        return Shape(bool(config.is_encoder_decoder), _context(config))
 
     def tokenizer(self, texts: Iterable[str]) -> Any:
         """The model's own tokenizer; `texts` are not looked at."""
         from transformers import AutoTokenizer
 
-        return AutoTokenizer.from_pretrained(
-            self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
-        )
+        try:
+            return AutoTokenizer.from_pretrained(
+                self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
+            )
+        except (OSError, ValueError) as error:
+            raise PladError(f"{self.path} has no tokenizer that loads: {str(error).splitlines()[0]}") from None
 
     def model(self, tokenizer: Any, seed: int) -> Any:
         """The weights as they were saved."""
         import torch
 
         config = self._config()
-        return model_class(config).from_pretrained(
-            self.path,
-            revision=self.revision,
-            dtype=getattr(torch, self.dtype),
-            trust_remote_code=self.trust_remote_code,
-            use_safetensors=True,
-        )
+        try:
+            return model_class(config).from_pretrained(
+                self.path,
+                revision=self.revision,
+                dtype=getattr(torch, self.dtype),
+                trust_remote_code=self.trust_remote_code,
+                use_safetensors=True,
+            )
+        except OSError as error:
+            raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
 
     def _config(self) -> Any:
         from transformers import AutoConfig
@@ -66,7 +99,10 @@ class PretrainedModel(Spec):
                 self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
             )
         except (OSError, ValueError, KeyError) as error:
-            raise PladError(f"{self.path} could not be read as a model: {str(error).splitlines()[0]}") from None
+            raise PladError(
+                f"{self.path} cannot be read as a model: {str(error).splitlines()[0].rstrip('.')}. "
+                "Check the name, the network and your access, or give a folder."
+            ) from None
 
 
 class ScratchModel(Spec):
@@ -94,6 +130,11 @@ class ScratchModel(Spec):
                 f"width must be a multiple of 2·heads, but {self.width} is not of {2 * self.heads}. "
                 f"Try width {round(self.width / (2 * self.heads)) * 2 * self.heads or 2 * self.heads}."
             )
+
+    def shape(self) -> Shape:
+        """As stated; T5 attends by relative position, so its context has no limit."""
+        t5 = self.architecture == "t5"
+        return Shape(t5, None if t5 else self.context)
 
     def tokenizer(self, texts: Iterable[str]) -> Any:
         """Train the tokenizer on `texts`."""
@@ -145,7 +186,7 @@ class ScratchModel(Spec):
         from transformers import T5Config, T5ForConditionalGeneration
 
         return T5ForConditionalGeneration(
-            T5Config(
+            T5Config(  # type: ignore[call-arg]  # decoder_start_token_id is a keyword of every config
                 vocab_size=len(tokenizer),
                 d_model=self.width,
                 d_kv=self.width // self.heads,
@@ -169,10 +210,10 @@ def model_class(config: Any) -> Any:
     """
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    if config.is_encoder_decoder and type(config) in AutoModelForSeq2SeqLM._model_mapping:
-        return AutoModelForSeq2SeqLM
-    if type(config) in AutoModelForCausalLM._model_mapping and not _is_encoder(config):
-        return AutoModelForCausalLM
+    auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+    known = type(config) in auto._model_mapping or auto.__name__ in (getattr(config, "auto_map", None) or {})
+    if known and _has_language_head(config):
+        return auto
     raise PladError(
         f"teacher and student must be models that generate text, but {config.name_or_path or 'this'} is a "
         f"{config.model_type} model. Name a causal or an encoder-decoder language model."
@@ -199,10 +240,28 @@ def pad_id(tokenizer: Any) -> int:
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0))
 
 
-def _is_encoder(config: Any) -> bool:
-    # transformers lists BERT and its kin as causal models too; they are only where is_decoder says so.
-    encoders = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "data2vec-text", "ernie", "mobilebert"}
-    return config.model_type in encoders and not getattr(config, "is_decoder", False)
+def _context(config: Any) -> int | None:
+    """How many positions a config has; relative positions, as T5's, have no end."""
+    text = config.get_text_config()
+    if hasattr(text, "relative_attention_num_buckets"):
+        return None
+    found = (getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len"))
+    return next((int(size) for size in found if size), None)
+
+
+def _has_language_head(config: Any) -> bool:
+    """Whether the weights are those of a model with a head over words, by the class that saved them.
+
+    transformers would load BERT, or an embedder made of a causal model, as one, with a head of random numbers.
+    """
+    heads = ("CausalLM", "LMHead", "ConditionalGeneration", "GenerationDecoder")
+    saved = config.architectures
+    if not saved:
+        return config.model_type not in _ENCODERS or bool(getattr(config, "is_decoder", False))
+    return any(head in name for head in heads for name in saved)
+
+
+_ENCODERS = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "data2vec-text", "ernie", "mobilebert"}
 
 
 def _multiple(size: float, of: int = 16) -> int:

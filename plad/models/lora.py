@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from plad.errors import PladError
+from plad.errors import PladError, nearest
 from plad.spec import Spec
 
 
@@ -30,12 +30,14 @@ class Lora(Spec):
         """
         from peft import LoraConfig, get_peft_model
 
+        if not isinstance(self.target_modules, str):
+            _check_names(self.target_modules, model)
         model.name_or_path = base_path
         model.config.name_or_path = base_path
         targets = self.target_modules if isinstance(self.target_modules, str) else list(self.target_modules)
         config = LoraConfig(
             r=self.r,
-            lora_alpha=self.alpha,
+            lora_alpha=self.alpha,  # type: ignore[arg-type]  # peft says int, and only divides it by r
             lora_dropout=self.dropout,
             target_modules=targets,
             task_type="SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM",
@@ -49,6 +51,17 @@ class Lora(Spec):
         return wrapped
 
 
+def _check_names(targets: tuple[str, ...], model: Any) -> None:
+    """Every name must be some layer's; peft is content when one of them is."""
+    last = sorted({name.rsplit(".", 1)[-1] for name, _ in model.named_modules()})
+    for target in targets:
+        if not any(name == target or name.endswith(f".{target}") for name, _ in model.named_modules()):
+            raise PladError(
+                f"lora.target_modules must name layers of the model, but {target!r} is none of them."
+                f"{nearest(target, last)}"
+            )
+
+
 def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     """The base model that the adapter in `folder` names, with the adapter merged into it.
 
@@ -57,14 +70,22 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     """
     from peft import PeftConfig, PeftModel
 
-    from plad.models.load import PretrainedModel
-
     base_path = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
     # A run's own folders are named relative to the adapter, so that a run can be moved.
     beside = (folder / base_path).resolve()
-    source = PretrainedModel(path=str(beside) if beside.is_dir() else base_path, dtype=dtype)
+    if (beside / "adapter_config.json").is_file():
+        base = load_adapter(beside, dtype)
+    else:
+        base = _base(folder, str(beside) if beside.is_dir() else base_path, dtype)
+    return PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+
+
+def _base(adapter: Path, path: str, dtype: str) -> Any:
+    from plad.models.load import PretrainedModel
+
+    source = PretrainedModel(path=path, dtype=dtype)
     try:
         source.check()
     except PladError as error:
-        raise PladError(f"the adapter in {folder} needs its base model: {error}") from None
-    return PeftModel.from_pretrained(source.model(None, seed=0), str(folder)).merge_and_unload()
+        raise PladError(f"the adapter in {adapter} needs its base model: {error}") from None
+    return source.model(None, seed=0)

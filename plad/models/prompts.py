@@ -48,7 +48,7 @@ class Formatter:
         self.spec, self.tokenizer, self.encoder_decoder, self.end_id = spec, tokenizer, encoder_decoder, end_id
 
     def prompt_ids(self, prompt: PromptText) -> list[int]:
-        """Token ids of a rendered prompt; under `too_long: truncate` its text is cut at the end so that it fits.
+        """Token ids of a rendered prompt; under `too_long: truncate` its text is cut so that it fits.
 
         Raises:
             PladError: the prompt yields no token, or is over `max_prompt_tokens` and the format refuses that.
@@ -56,7 +56,7 @@ class Formatter:
         ids = self._render(prompt)
         limit = self.spec.max_prompt_tokens
         if len(ids) > limit and self.spec.too_long == "truncate":
-            ids = self._truncated(prompt, len(ids) - limit)
+            ids = self._truncated(prompt)
         if not ids:
             raise PladError("a prompt must have at least one token, but this one is empty. Remove it from the data.")
         if len(ids) > limit:
@@ -95,16 +95,34 @@ class Formatter:
         messages = [dict(message) for message in prompt]
         if self.spec.system is not None:
             messages = [{"role": "system", "content": self.spec.system}, *messages]
-        if self.tokenizer.chat_template:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-            # The template writes its own special tokens, a beginning token included.
-            return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        return self._with_special(_transcript(messages))
+        return self._templated(messages) if self.tokenizer.chat_template else self._with_special(_transcript(messages))
+
+    def _templated(self, messages: list[dict[str, str]]) -> list[int]:
+        """Ids of a chat. The template writes the special tokens, a beginning token included; a message cannot.
+
+        What looks like a special token in a message is a mark while the template is rendered.
+        """
+        special = sorted({str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special})
+        contents = "".join(message["content"] for message in messages)
+        mark = next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in contents)
+        for number, token in enumerate(special):
+            for message in messages:
+                message["content"] = message["content"].replace(token, f"{mark}{number}{mark}")
+        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        ids: list[int] = []
+        for place, piece in enumerate(text.split(mark)):
+            if place % 2:
+                ids += self._plain(special[int(piece)])
+            elif piece:
+                ids += self.tokenizer(piece, add_special_tokens=False)["input_ids"]
+        return ids
 
     def _with_special(self, text: str) -> list[int]:
         """Ids of `text` with the special tokens that this model's inputs begin (and, for an encoder, end) with."""
-        ids = list(self.tokenizer(text, split_special_tokens=True)["input_ids"])
-        if not self.encoder_decoder and ids and ids[-1] in self.tokenizer.all_special_ids:
+        encoded = self.tokenizer(text, split_special_tokens=True, return_special_tokens_mask=True)
+        ids, added = list(encoded["input_ids"]), encoded["special_tokens_mask"]
+        # By the mask, not by the id: a text may end with the unknown token, which is special too.
+        while not self.encoder_decoder and ids and added[len(ids) - 1]:
             ids.pop()
         return ids
 
@@ -112,16 +130,16 @@ class Formatter:
         # Special tokens written out in a user's text are text, never control tokens.
         return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
 
-    def _truncated(self, prompt: PromptText, excess: int) -> list[int]:
-        """Cut the plain prompt's (or first message's) text, not the template round it, until the whole fits."""
-        head, rest = (prompt, ()) if isinstance(prompt, str) else (prompt[0]["content"], prompt[1:])
-        ids = self._plain(head)
-        while excess > 0 and ids:
-            ids = ids[:-excess]
-            text = self.tokenizer.decode(ids)
-            shorter: PromptText = text if isinstance(prompt, str) else ({**prompt[0], "content": text}, *rest)
-            rendered = self._render(shorter)
-            excess = len(rendered) - self.spec.max_prompt_tokens
+    def _truncated(self, prompt: PromptText) -> list[int]:
+        """Cut the text at its end, not the template round it, until the whole fits; of a chat, early messages first."""
+        texts = [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]
+        rendered = self._render(prompt)
+        for k, text in enumerate(texts):
+            ids = self._plain(text)
+            while ids and (excess := len(rendered) - self.spec.max_prompt_tokens) > 0:
+                ids = ids[:-excess]
+                texts[k] = self.tokenizer.decode(ids)
+                rendered = self._render(_with_texts(prompt, texts))
         return rendered
 
 
@@ -142,6 +160,12 @@ def find_end_id(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
         raise PladError("a tokenizer must have an end token, but this one has no eos_token. Set it and save it again.")
     return int(tokenizer.eos_token_id)
+
+
+def _with_texts(prompt: PromptText, texts: Sequence[str]) -> PromptText:
+    if isinstance(prompt, str):
+        return texts[0]
+    return tuple({**message, "content": text} for message, text in zip(prompt, texts, strict=True))
 
 
 def _transcript(messages: Sequence[Any]) -> str:

@@ -16,7 +16,8 @@ class RewardHead(nn.Module):
     """r(x, y) = s·cos(u, v) + MLP([u∗v, |u−v|, v]), u: prompt, v: response, both unit vectors.
 
     u∗v and |u−v| are the pair features of InferSent (Conneau et al. 2017, arXiv 1705.02364): the relation. v alone
-    is the form. The cosine has a path of its own, which generalises to kinds of negatives never seen in training.
+    is the form. The cosine has a path of its own, for relevance that training pairs don't teach; it rewards copying, so
+    the training pairs must hold copies.
     """
 
     def __init__(self, dimension: int, hidden: int, dropout: float) -> None:

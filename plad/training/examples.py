@@ -60,7 +60,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Los
     needed = {"prompt", "chosen"} | ({"rejected"} if loss.responses > 1 else set())
     pairs = []
     for index, row in enumerate(rows):
-        if missing := sorted(needed - row.keys()):
+        if missing := sorted(name for name in needed if row.get(name) is None):
             raise PladError(f"the data set needs the columns {sorted(needed)}, but row {index} has no {missing[0]!r}.")
         prompt = row["prompt"] if isinstance(row["prompt"], str) else tuple(row["prompt"])
         pairs.append(
@@ -68,7 +68,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Los
                 id=str(index),
                 prompt=prompt,
                 chosen=_text(row["chosen"]),
-                rejected=_text(row.get("rejected", "")),
+                rejected=_text(row["rejected"]) if "rejected" in needed else "",
                 chosen_score=row.get("chosen_score"),
                 rejected_score=row.get("rejected_score"),
             )
@@ -82,6 +82,7 @@ class LengthGrouped(Sampler[int]):
     """Every example once an epoch, in batches of like length, in an order that the seed and the epoch determine.
 
     Examples are shuffled, cut into pools of 32 batches, sorted by length within a pool, and the batches shuffled.
+    A batch is what an optimiser step sees: how much of it a device holds at once changes no step.
     """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int):

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
 from plad.training.examples import Examples
@@ -53,7 +54,7 @@ def train(
         progress: called with (steps done, steps in all, latest logged values).
 
     Returns:
-        Steps, the last logged training loss, and the validation loss before and after where there is validation data.
+        Steps, the last logged training loss, and the validation loss afterwards where there is validation data.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -79,7 +80,7 @@ def train(
 
 
 def write_history(path: Path, entries: list[dict[str, float]]) -> None:
-    """The training curve, one JSON object a logged step; what a clock measured is left out, so that reruns are equal."""
+    """The training curve, one JSON object a logged step, without what a clock measured: reruns are equal."""
     clock = ("runtime", "per_second", "total_flos")
     rows = [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in entries]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row))
@@ -90,8 +91,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
     from transformers import TrainingArguments
 
     world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
-    share = max(1, settings.batch_size // world)
-    held = min(settings.device_batch_size or share, share)
+    share, held = _shares(settings, world)
     steps = -(-examples // settings.batch_size) * settings.epochs
     return TrainingArguments(
         output_dir=str(folder),
@@ -99,7 +99,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         max_steps=settings.max_steps or -1,
         per_device_train_batch_size=held,
         per_device_eval_batch_size=held,
-        gradient_accumulation_steps=-(-share // held),
+        gradient_accumulation_steps=share // held,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=int(settings.warmup * (settings.max_steps or steps)),
@@ -117,6 +117,22 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
     )
+
+
+def _shares(settings: Optimisation, world: int) -> tuple[int, int]:
+    """A device's share of the global batch, and how much of that it holds at once: the most that divides it evenly.
+
+    Raises:
+        PladError: the global batch does not divide over the processes.
+    """
+    share, left = divmod(settings.batch_size, world)
+    if left:
+        raise PladError(
+            f"batch_size is the global batch and must divide over the processes, but {settings.batch_size} is not a "
+            f"multiple of {world}. Set batch_size to {max(1, share) * world}."
+        )
+    most = min(settings.device_batch_size or share, share)
+    return share, next(held for held in range(most, 0, -1) if share % held == 0)
 
 
 def _quieten(trainer: Any) -> None:

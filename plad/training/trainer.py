@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 
 from plad.losses.plad import RankingCalibration
-from plad.losses.sequence import Loss, LossOutput
+from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
 from plad.training.examples import Examples, LengthGrouped, from_rows
@@ -46,53 +46,55 @@ class PladTrainer(Trainer):
         **kwargs: Any,
     ):
         self.loss: Loss = RankingCalibration() if loss is None else loss
-        formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
-
-        def tokenised(rows: Any) -> Any:
-            return rows if rows is None or isinstance(rows, Examples) else from_rows(rows, formatter, self.loss)
-
+        self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
         # Our collator makes the batch from Example objects, which have no columns to remove.
         args.remove_unused_columns = False
         super().__init__(
             model=model,
             args=args,
-            train_dataset=tokenised(train_dataset),
-            eval_dataset=tokenised(eval_dataset),
+            train_dataset=self._tokenised(train_dataset),
+            eval_dataset=self._tokenised(eval_dataset),
             processing_class=processing_class,
             data_collator=choose_layout(model, pad_id(processing_class)),
             **kwargs,
         )
         # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
-        self.loss_is_scaled_for_ga = True
+        self.loss_is_scaled_for_ga = self.model_accepts_loss_kwargs = True
         self._totals: dict[str, Tensor] = {}
+
+    def _tokenised(self, rows: Any) -> Any:
+        if isinstance(rows, dict):
+            return {name: self._tokenised(some) for name, some in rows.items()}
+        return rows if rows is None or isinstance(rows, Examples | str) else from_rows(rows, self._formatter, self.loss)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The share of this micro-batch in the average over the global batch's units."""
-        output = self._forward(model, inputs)
+        output = self.loss(self._forward(model, inputs))
         self._remember(output)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         loss = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
         return (loss, output) if return_outputs else loss
 
-    def _forward(self, model: nn.Module, inputs: Batch) -> LossOutput:
+    def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
-            return self.loss(within(model, inner, partial(sequences, batch=inputs)))
+            return within(model, inner, partial(sequences, batch=inputs))
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | None:
         if not batch_samples:
             return None
         units = sum(self.loss.units(batch["lengths"]) for batch in batch_samples)
-        return self.accelerator.reduce(torch.as_tensor(units, device=device), reduction="sum")  # type: ignore[return-value]
+        return self.accelerator.reduce(torch.as_tensor(units, device=device), reduction="sum")
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
-        # Batches of like length on every process of one micro-batch, so that no process waits for another.
-        batch = self._train_batch_size * self.accelerator.num_processes
-        return LengthGrouped(examples.tokens, batch, self.args.data_seed or self.args.seed)
+        # Like lengths on every process of one micro-batch, so that no process waits for another.
+        batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return LengthGrouped(examples.tokens, batch, seed)
 
     def _remember(self, output: LossOutput) -> None:
         for name, value in {"units": output.units, **output.metrics}.items():
@@ -114,11 +116,20 @@ class PladTrainer(Trainer):
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
     ) -> dict[str, float]:
         """The loss and its metrics over the evaluation set, averaged over its units whatever the batches."""
-        self.model.eval()
-        started, totals = time.time(), {}
-        for inputs in self.get_eval_dataloader(eval_dataset):
+        wanted = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(wanted, dict):
+            return {
+                name: value
+                for part, some in wanted.items()
+                for name, value in self.evaluate(some, ignore_keys, f"{metric_key_prefix}_{part}").items()
+            }
+        self.model_wrapped.eval()
+        started = time.time()
+        totals: dict[str, Any] = {}
+        for inputs in self.get_eval_dataloader(self._tokenised(eval_dataset)):
             with torch.no_grad():
-                output = self._forward(self.model_wrapped, self._prepare_inputs(inputs))
+                scored = self._forward(self.model_wrapped, self._prepare_inputs(inputs))
+            output = self.loss(scored.first(self._fresh(len(scored.lengths_BR))))
             for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
                 totals[name] = totals.get(name, 0) + value
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
@@ -126,6 +137,13 @@ class PladTrainer(Trainer):
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    def _fresh(self, held: int) -> int:
+        """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones."""
+        state, places = self.accelerator.gradient_state, self.args.eval_batch_size
+        if self.accelerator.num_processes == 1 or not state.end_of_dataloader or state.remainder <= 0:
+            return held
+        return min(max(state.remainder - self.accelerator.process_index * places, 0), held)
 
     def floating_point_ops(self, inputs: Batch) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""

@@ -105,7 +105,7 @@ def test_train_save_and_load(tiny_bert: str, tmp_path: Path) -> None:
 def test_pairs_of_any_origin_can_train(tiny_bert: str) -> None:
     training = [PreferencePair(str(row), f"the {row} cat", "returns the cat .", "dog dog dog") for row in range(20)]
     held = [PreferencePair(str(row), f"two {row} dog", "returns the cat .", "dog dog dog") for row in range(5)]
-    judge = BradleyTerry(model=tiny_bert, epochs=20).train(training, held)
+    judge = BradleyTerry(model=tiny_bert, epochs=200).train(training, held)  # one step an epoch
     assert [row["kind"] for row in judge.accuracy] == ["pair", "length control"]
     assert judge.accuracy[0]["value"] == 1
 

@@ -55,7 +55,7 @@ def test_a_decoder_gets_the_conversation_and_is_read_at_its_end_token(tiny_llama
         text = f"<user> {prompt.text} </s> <bot> {response} </s>"
         with torch.no_grad():
             hidden = model.model(**words(text, return_tensors="pt")).last_hidden_state[0, -1]
-        assert score == pytest.approx(float(model.score.weight[0] @ hidden), abs=1e-4)
+        assert score == pytest.approx((model.score.weight[0] @ hidden).item(), abs=1e-4)
 
 
 def test_a_conversation_goes_through_the_template_as_it_is(tiny_llama: str) -> None:
