@@ -44,7 +44,7 @@ def main(debug: bool) -> None:
     """Distil a strong language model into a small one from pseudo-preference pairs (arXiv 2406.02886)."""
 
 
-_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, as distill.loss.margin=0.5.")
+_set = click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting. Repeatable.")
 _json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
 
 
@@ -88,7 +88,9 @@ for _name, _text in STAGES.items():
 
 @main.command()
 @click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.yaml"))
-@click.option("--data", default="data.jsonl", show_default=True, help="JSONL, CSV or Parquet with prompt and reference.")
+@click.option(
+    "--data", default="data.jsonl", show_default=True, help="JSONL, CSV or Parquet file, prompt and reference."
+)
 @click.option("--teacher", default="HuggingFaceTB/SmolLM2-1.7B-Instruct", show_default=True, help="Hub id or folder.")
 @click.option("--student", default="HuggingFaceTB/SmolLM2-135M-Instruct", show_default=True, help="Hub id or folder.")
 def init(path: Path, data: str, teacher: str, student: str) -> None:
@@ -97,7 +99,8 @@ def init(path: Path, data: str, teacher: str, student: str) -> None:
 
     if path.exists():
         raise PladError(f"{path} is there already. Choose another name, or remove it.")
-    path.write_text(recipe_text(data, teacher, student), encoding="utf-8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recipe_text(str(path), data, teacher, student), encoding="utf-8")
     click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
 
 
@@ -144,5 +147,3 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-
-

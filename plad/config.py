@@ -163,6 +163,11 @@ class Recipe(Spec):
                 "Lower it, or raise prompt.max_response_tokens.",
             )
 
+    @property
+    def scores_pairs(self) -> bool:
+        """Whether pairs.scorer is used at all."""
+        return self.distill.loss.needs_scores or self.pairs.real_share > 0
+
     def to_yaml(self) -> str:
         """The recipe with every default written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
@@ -251,12 +256,13 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
         raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {override!r}.")
     here = data
     for depth, key in enumerate(parents, start=1):
-        if here.get(key) is None:
-            here[key] = {}
-        here = here[key]
-        if not isinstance(here, dict):
+        inner = {} if here.get(key) is None else here[key]
+        if not isinstance(inner, dict):
             above = ".".join(path[:depth])
-            raise PladError(f"--set {override}: {above} is {_shown(here)} in the recipe and has no keys of its own.")
+            raise PladError(f"--set {override}: {above} is {_shown(inner)} in the recipe and has no keys of its own.")
+        # A copy: under an alias (*name) the same mapping stands in several places, and one of them is meant.
+        here[key] = dict(inner)
+        here = here[key]
     try:
         here[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:

@@ -6,7 +6,10 @@ A task is done when the folder records it under the same fingerprint; everything
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import errno
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,15 +52,18 @@ def students(recipe: Recipe) -> list[str]:
 def plan(recipe: Recipe) -> list[Task]:
     """Every task of a recipe, in an order in which each comes after those it needs."""
     data = recipe.model_dump(mode="json")
-    tasks = [_prepare(recipe, data)]
+    tasks = [_check(recipe, data), _prepare(recipe, data)]
     for name in ("teacher", "student"):
         settings = {"role": data[name], "prompt": data["prompt"]}
-        tasks.append(_task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}"))
+        tasks.append(
+            _task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
+        )
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
-        tasks.append(_task(f"sample/{name}", partial(stages.sample, name=name), data["sample"], [f"sft/{name}"], output))
-    scored = recipe.distill.loss.needs_scores or recipe.pairs.real_share
-    settings = {"pairs": data["pairs"] if scored else None}
+        tasks.append(
+            _task(f"sample/{name}", partial(stages.sample, name=name), data["sample"], [f"sft/{name}"], output)
+        )
+    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None}
     tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
     tasks += [_distill(name, data) for name in students(recipe)]
     return tasks + _evaluate(recipe, data)
@@ -85,17 +91,31 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder)
-    with run.lock():
+    with _room_on_disk(folder), run.lock():
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))
         _tell(run, tasks, todo, display)
         if only:
             todo = _only(tasks, todo, only)
-        for task in tasks:
-            if task in todo:
-                _execute(run, recipe, task, marks[task.name], display)
+        if todo:
+            run.start(recipe.to_yaml(), recipe.seed)
+        for task in todo:
+            # Forgotten before it is begun, and its followers too: should this process end here, they are still due.
+            run.forget([task.name, *(other.name for other in tasks if task.name in other.after)])
+            _execute(run, recipe, task, marks[task.name], display)
     return run
+
+
+def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
+    settings = {
+        "models": [data["teacher"]["model"], data["student"]["model"]],
+        "prompt": data["prompt"],
+        "sample": [data["sample"], data["evaluate"]["sampling"]],
+        "scorers": [data["evaluate"]["judge"], data["pairs"]["scorer"] if recipe.scores_pairs else None],
+    }
+    # Nothing follows it: a new judge is tried, and training stays as it is.
+    return _task("prepare/check", stages.check, settings, [])
 
 
 def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
@@ -156,7 +176,9 @@ def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> No
     """Say what is kept and what changed before anything is done."""
     display.event("plan", done=[t.name for t in tasks if t not in todo], todo=[t.name for t in todo])
     kept = [task.name for task in tasks if task not in todo]
-    if kept and todo:
+    if not todo:
+        display.say(f"{run.folder}: all {len(tasks)} tasks are done.")
+    elif kept:
         display.say(f"{run.folder}: {len(kept)} of {len(tasks)} tasks are done; continuing with {todo[0].name}.")
     for task in todo:
         record = run.finished(task.name) or {}
@@ -175,30 +197,42 @@ def _changes(old: Any, new: Any, at: str = "") -> list[str]:
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
     before = [task.name for task in todo if STAGES.index(task.stage) < STAGES.index(stage)]
     if before:
-        raise PladError(f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder.")
+        raise PladError(
+            f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder."
+        )
     return [task for task in tasks if task in todo and task.stage == stage]
 
 
 def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
     display.event("task", name=task.name)
     display.say(task.name)
-    run.forget([task.name])
     workspace = run.workspace(task.name, mark)
-    try:
-        with timed() as seconds:
-            summary = task.work(stages.Context(run, recipe, display, workspace))
-    except OSError as error:
-        import errno
-
-        if error.errno != errno.ENOSPC:
-            raise
-        raise PladError(
-            f"the disk that holds {run.folder} is full; {task.name} stopped and kept what it had. "
-            "Free some space and run the same command again: it continues."
-        ) from None
-    settings = dict(task.settings)
-    run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=settings)
-    import shutil
-
+    with timed() as seconds:
+        summary = task.work(stages.Context(run, recipe, display, workspace))
+    run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=dict(task.settings))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
+
+
+@contextmanager
+def _room_on_disk(folder: Path) -> Iterator[None]:
+    """Turn the many errors of a full disk into one of ours; each library raises its own."""
+    try:
+        yield
+    except PladError:
+        raise
+    except Exception as error:
+        if not _is_full(error):
+            raise
+        raise PladError(
+            f"a run needs room on disk, but the disk that holds {folder} is full. What is finished is kept. "
+            "Free some space and run the same command again: it continues."
+        ) from error
+
+
+def _is_full(error: BaseException) -> bool:
+    told = ("No space left on device", "Disk quota exceeded", "file write failed")
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in told):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and _is_full(before)

@@ -54,11 +54,16 @@ class Run:
         if not file.is_file():
             return {}
         try:
-            return dict(json.loads(file.read_text(encoding="utf-8")))
-        except json.JSONDecodeError as error:
+            found = json.loads(file.read_text(encoding="utf-8"))
+            if not isinstance(found, dict) or not all(
+                isinstance(task, dict) for task in found.get("tasks", {}).values()
+            ):
+                raise ValueError("it is not an object of objects")
+        except (ValueError, AttributeError) as error:
             raise PladError(
                 f"{file} is damaged ({error}). Delete it to run every stage again; models and outputs stay until then."
             ) from None
+        return found
 
     def start(self, recipe_text: str, seed: int) -> None:
         """Write the recipe and the versions that this process runs with."""

@@ -66,11 +66,12 @@ def check(context: Context) -> dict[str, Any]:
             _check_room(recipe, name, getattr(recipe, name).model.shape())
         except PladError as error:
             raise PladError(f"{name}.model: {error}") from None
-    used = {"evaluate.judge": recipe.evaluate.judge, "pairs.scorer": recipe.pairs.scorer}
+    used = {"evaluate.judge": recipe.evaluate.judge}
+    if recipe.scores_pairs:
+        used["pairs.scorer"] = recipe.pairs.scorer
     for place, scorer in used.items():
-        if scorer is not None:
-            with context.display.bar(f"trying {place}", None):
-                _try_scorer(scorer, place)
+        with context.display.bar(f"trying {place}", None):
+            _try_scorer(scorer, place)
     return {}
 
 
@@ -119,7 +120,7 @@ def pair(context: Context) -> dict[str, Any]:
     prompts = context.prompts("distill")
     result = make_pairs(prompts, context.generations("teacher"), context.generations("student"))
     pairs = result.pairs
-    if recipe.pairs.scorer is not None and (recipe.distill.loss.needs_scores or recipe.pairs.real_share):
+    if recipe.scores_pairs:
         pairs = _scored(context, pairs, recipe.pairs.scorer)
     pairs = reorder(pairs, recipe.pairs.real_share, recipe.seed)
     dropped = {reason: count for reason, count in result.dropped.items() if count}
@@ -145,7 +146,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 
     recipe = context.recipe
     base = context.run.path("models", "student")
-    model, tokenizer = load_folder(base)
+    model, tokenizer = _load(context, "student")
     formatter = _formatter(recipe.prompt, tokenizer, model)
     settings: Training = recipe.distill
     loss: Loss = NegativeLogLikelihood()
@@ -166,7 +167,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 
 
 def train_judge(context: Context) -> dict[str, Any]:
-    """Train the judge, where it is one that is trained, on the training half and the initial student's answers to it."""
+    """Train the judge, if it is one to train, on the training half and the initial student's answers to it."""
     judge = context.recipe.evaluate.judge
     if not _is_trained(judge):
         return {"description": judge.description}
@@ -224,7 +225,9 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
         "plad": "PLaD",
     }
     rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
-    parameters = {name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names}
+    parameters = {
+        name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
+    }
     results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
     judged = context.run.finished("evaluate/judge") or {}
     scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {})}
@@ -253,8 +256,9 @@ def _check_room(recipe: Recipe, name: str, shape: Any) -> None:
     needed = max(prompt, response) if shape.encoder_decoder else prompt + response
     if shape.context is not None and needed > shape.context:
         raise PladError(
-            f"the {name} has a context of {shape.context} tokens, but prompts of {prompt} (prompt.max_prompt_tokens) and "
-            f"responses of {response} (prompt.max_response_tokens or max_new_tokens) need {needed}. Lower one of them."
+            f"the {name} has a context of {shape.context} tokens, but prompts of {prompt} (prompt.max_prompt_tokens) "
+            f"and responses of {response} (prompt.max_response_tokens or max_new_tokens) need {needed}. "
+            "Lower one of them."
         )
 
 
@@ -269,9 +273,9 @@ def _try_scorer(scorer: Any, place: str) -> None:
             scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["an answer"])
     except PladError as error:
         raise PladError(f"{place}: {error}") from None
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__).rstrip(".")
-        raise PladError(f"{place}: {_model_of(scorer)} does not load: {reason}. Name another model.") from None
+        raise PladError(f"{place}: {_model_of(scorer)} does not load: {reason}. Mend its settings.") from None
 
 
 def _model_of(scorer: Any) -> str:
@@ -293,6 +297,20 @@ def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
         model = getattr(context.recipe, name).model
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
         tokenizer.save_pretrained(context.run.path("models", f".tokenizer-{name}"))
+
+
+def _load(context: Context, name: str) -> tuple[Any, Any]:
+    """A model of the run, in the precision that the recipe names for it, and its tokenizer."""
+    role = context.recipe.teacher if name == "teacher" else context.recipe.student
+    return load_folder(context.run.path("models", name), getattr(role.model, "dtype", "float32"))
+
+
+def _device() -> str:
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -373,11 +391,17 @@ def _train(
     base: Path | None,
 ) -> dict[str, Any]:
     """Train, then publish the model; `base` is the run's model that an adapter belongs to."""
+    import torch
+
     from plad.training.run import train
 
+    _drop_torn_checkpoints(context.workspace)
     if settings.lora is not None:
         origin = f"../{base.name}" if base else str(getattr(model, "name_or_path", ""))
-        model = settings.lora.wrap(model, origin)
+        with torch.random.fork_rng(devices=[]):
+            # An adapter begins with random numbers, which must not depend on what this process did before.
+            torch.manual_seed(context.seed(f"adapter {name}"))
+            model = settings.lora.wrap(model, origin)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
     with context.display.bar(f"training {name}", None) as advance:
 
@@ -397,8 +421,31 @@ def _train(
                 progress=show,
             )
         )
+    _check_finite(name, summary, settings)
     summary |= {"trainable": trainable, "examples": len(data["train"])}
     return summary | _publish_model(context, model, tokenizer, name)
+
+
+def _drop_torn_checkpoints(folder: Path) -> None:
+    """Remove what a crash or a full disk cut short. The Trainer writes trainer_state.json last."""
+    import shutil
+
+    for checkpoint in folder.glob("checkpoint-*"):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+
+
+def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:
+    import math
+
+    for key in ("loss", "eval_loss"):
+        if not math.isfinite(summary.get(key, 0.0)):
+            raise PladError(
+                f"training must end with a finite loss, but the {key} of {name} is {summary[key]}: it diverged. "
+                f"Lower its learning_rate, which is {settings.learning_rate:g}, or raise its warmup."
+            )
 
 
 def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> dict[str, Any]:
@@ -415,14 +462,19 @@ def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> d
 def _answer(
     context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
 ) -> dict[str, Any]:
-    """Answer prompts with a model of the run, writing each batch as it arrives; a second call asks for the rest only."""
+    """Answer prompts with a model of the run. Each batch is written as it arrives; a second call asks for the rest."""
     from plad.generation import HFGenerator
 
     partial = context.workspace / f"{target.stem}.partial.jsonl"
     done = _recover(partial)
-    model, tokenizer = load_folder(context.run.path("models", name))
-    generator = HFGenerator(model, _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size)
-    with context.display.bar(f"sampling {purpose}", len(prompts)) as advance, partial.open("a", encoding="utf-8") as file:
+    model, tokenizer = _load(context, name)
+    generator = HFGenerator(
+        model.to(_device()), _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size
+    )
+    with (
+        context.display.bar(f"sampling {purpose}", len(prompts)) as advance,
+        partial.open("a", encoding="utf-8") as file,
+    ):
         for generation in generator.generate(prompts, sampling, context.seed(purpose), done):
             done[generation.id] = generation
             file.write(dump_line(generation))
@@ -437,9 +489,9 @@ def _recover(partial: Path) -> dict[str, Generation]:
     """What an interrupted call wrote; a last line that a crash cut short is dropped."""
     if not partial.is_file():
         return {}
-    whole = [line for line in partial.read_bytes().split(b"\n")[:-1] if line]
-    partial.write_bytes(b"".join(line + b"\n" for line in whole))
-    return {g.id: g for g in (Generation.from_json(json.loads(line)) for line in whole)}
+    with partial.open("r+b") as file:
+        file.truncate(file.read().rfind(b"\n") + 1)
+    return {generation.id: generation for generation in read_jsonl(partial, Generation)}
 
 
 def _is_trained(judge: Any) -> bool:

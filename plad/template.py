@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from shlex import quote
+
 _TEXT = """\
 # Distil {teacher} into {student} on {data}.
-# Run it:      plad run {{recipe}}      Try a setting:  plad run {{recipe}} --set distill.loss.margin=0.5
+# Run it:         plad run {recipe}
+# Try a setting:  plad run {recipe} --set distill.loss.margin=0.5
 
 name: my-run                      # results go to runs/my-run
 seed: 1
@@ -48,12 +52,10 @@ evaluate:
 """
 
 
-def recipe_text(data: str, teacher: str, student: str) -> str:
-    """The commented recipe, for these names."""
-    import json
+def recipe_text(path: str, data: str, teacher: str, student: str) -> str:
+    """The commented recipe that is to stand at `path`, for these names."""
 
     def quoted(name: str) -> str:
         return json.dumps(name, ensure_ascii=False)
 
-    text = _TEXT.format(data=quoted(data), teacher=quoted(teacher), student=quoted(student))
-    return text.replace("{recipe}", "THIS_FILE")
+    return _TEXT.format(recipe=quote(path), data=quoted(data), teacher=quoted(teacher), student=quoted(student))

@@ -106,14 +106,15 @@ class PretrainedModel(Spec):
 
 
 class ScratchModel(Spec):
-    """A small model with random weights and a byte-level BPE tokenizer trained on the task's training half.
+    """A small model with random weights and a tokenizer trained on the task's training half.
 
     Teacher and student with the same vocabulary size share the tokenizer, since it depends on the data alone.
     """
 
     type: Literal["scratch"] = "scratch"
     architecture: Literal["llama", "t5"] = "llama"
-    vocabulary: int = Field(4096, ge=300, description="tokens; 256 of them are the bytes")
+    tokens: Literal["bytes", "words"] = Field("bytes", description="byte-level BPE, or lower-cased word pieces")
+    vocabulary: int = Field(4096, ge=300)
     width: int = Field(256, ge=8)
     layers: int = Field(4, ge=1)
     heads: int = Field(4, ge=1)
@@ -138,23 +139,10 @@ class ScratchModel(Spec):
 
     def tokenizer(self, texts: Iterable[str]) -> Any:
         """Train the tokenizer on `texts`."""
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-        from transformers import PreTrainedTokenizerFast
+        from plad.models.tokens import train_bytes, train_words
 
-        bpe = Tokenizer(models.BPE())
-        bpe.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-        )
-        bpe.decoder = decoders.ByteLevel()
-        special = ["<|pad|>", "<|end|>"]
-        alphabet = pre_tokenizers.ByteLevel.alphabet()
-        trainer = trainers.BpeTrainer(
-            vocab_size=self.vocabulary, special_tokens=special, initial_alphabet=alphabet, show_progress=False
-        )
-        bpe.train_from_iterator(texts, trainer)
-        return PreTrainedTokenizerFast(
-            tokenizer_object=bpe, pad_token="<|pad|>", eos_token="<|end|>", model_max_length=self.context
-        )
+        train = train_words if self.tokens == "words" else train_bytes
+        return train(texts, self.vocabulary, self.context)
 
     def model(self, tokenizer: Any, seed: int) -> Any:
         """Random weights, equal for equal seeds."""
@@ -176,6 +164,8 @@ class ScratchModel(Spec):
                 num_attention_heads=self.heads,
                 max_position_embeddings=self.context,
                 tie_word_embeddings=True,
+                # The usual 0.02 suits a width of 2,048; small models then take thousands of steps to learn to copy.
+                initializer_range=self.width**-0.5,
                 pad_token_id=tokenizer.pad_token_id,
                 bos_token_id=None,
                 eos_token_id=tokenizer.eos_token_id,

@@ -15,7 +15,7 @@ class Lora(Spec):
     """LoRA on every linear layer but the output head, or on the layers named."""
 
     r: int = Field(8, ge=1)
-    alpha: float = Field(32, gt=0)
+    alpha: float = Field(32.0, gt=0)
     dropout: float = Field(0.1, ge=0, lt=1)
     target_modules: tuple[str, ...] | str = "all-linear"
 
@@ -46,6 +46,10 @@ class Lora(Spec):
             wrapped = get_peft_model(model, config)
         except ValueError as error:
             raise PladError(f"lora.target_modules must name layers of the model: {error}") from None
+        chosen: Any = wrapped.peft_config["default"]
+        if isinstance(chosen.target_modules, set):
+            # A set is saved in another order by every process.
+            chosen.target_modules = sorted(chosen.target_modules)
         # Gradient checkpointing needs an input that requires a gradient, and the frozen embedding's output does not.
         wrapped.enable_input_require_grads()
         return wrapped

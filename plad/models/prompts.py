@@ -46,6 +46,7 @@ class Formatter:
 
     def __init__(self, spec: PromptFormat, tokenizer: Any, encoder_decoder: bool, end_id: int):
         self.spec, self.tokenizer, self.encoder_decoder, self.end_id = spec, tokenizer, encoder_decoder, end_id
+        self._special = {n: str(t) for n, t in tokenizer.added_tokens_decoder.items() if t.special}
 
     def prompt_ids(self, prompt: PromptText) -> list[int]:
         """Token ids of a rendered prompt; under `too_long: truncate` its text is cut so that it fits.
@@ -102,7 +103,7 @@ class Formatter:
 
         What looks like a special token in a message is a mark while the template is rendered.
         """
-        special = sorted({str(token) for token in self.tokenizer.added_tokens_decoder.values() if token.special})
+        special = list(self._special.values())
         contents = "".join(message["content"] for message in messages)
         mark = next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in contents)
         for number, token in enumerate(special):
@@ -120,15 +121,18 @@ class Formatter:
     def _with_special(self, text: str) -> list[int]:
         """Ids of `text` with the special tokens that this model's inputs begin (and, for an encoder, end) with."""
         encoded = self.tokenizer(text, split_special_tokens=True, return_special_tokens_mask=True)
-        ids, added = list(encoded["input_ids"]), encoded["special_tokens_mask"]
         # By the mask, not by the id: a text may end with the unknown token, which is special too.
-        while not self.encoder_decoder and ids and added[len(ids) - 1]:
-            ids.pop()
-        return ids
+        ids, added = list(encoded["input_ids"]), list(encoded["special_tokens_mask"])
+        if 0 not in added:
+            return ids if self.encoder_decoder else []
+        begin, end = added.index(0), len(ids) - added[::-1].index(0)
+        return ids[:begin] + self._plain(text) + (ids[end:] if self.encoder_decoder else [])
 
     def _plain(self, text: str) -> list[int]:
-        # Special tokens written out in a user's text are text, never control tokens.
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        # Special tokens written out in a user's text are text, never control tokens. Unigram vocabularies hold them
+        # as words, which nothing splits: there they are left out.
+        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return [n for n in ids if n not in self._special or n == self.tokenizer.unk_token_id]
 
     def _truncated(self, prompt: PromptText) -> list[int]:
         """Cut the text at its end, not the template round it, until the whole fits; of a chat, early messages first."""
@@ -138,7 +142,7 @@ class Formatter:
             ids = self._plain(text)
             while ids and (excess := len(rendered) - self.spec.max_prompt_tokens) > 0:
                 ids = ids[:-excess]
-                texts[k] = self.tokenizer.decode(ids)
+                texts[k] = self.tokenizer.decode(ids).rstrip("\ufffd")  # half a character
                 rendered = self._render(_with_texts(prompt, texts))
         return rendered
 

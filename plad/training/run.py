@@ -71,7 +71,8 @@ def train(
     )
     _quieten(trainer)
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    trainer.train(resume_from_checkpoint=last)
+    if not _restored(trainer, last):
+        trainer.train(resume_from_checkpoint=last)
     after = trainer.evaluate() if validation is not None and len(validation) else {}
     write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
@@ -79,11 +80,27 @@ def train(
     return summary | {key: value for key, value in after.items() if key == "eval_loss"}
 
 
+def _restored(trainer: Any, checkpoint: str | None) -> bool:
+    """Take the weights of a checkpoint at the last step, if it is one: the Trainer would go one step beyond it."""
+    from transformers import TrainerState
+
+    if checkpoint is None:
+        return False
+    state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
+    if state.global_step < state.max_steps:
+        return False
+    trainer._load_from_checkpoint(checkpoint)
+    trainer.state = state
+    return True
+
+
 def write_history(path: Path, entries: list[dict[str, float]]) -> None:
     """The training curve, one JSON object a logged step, without what a clock measured: reruns are equal."""
     clock = ("runtime", "per_second", "total_flos")
     rows = [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in entries]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows if "loss" in row or "eval_loss" in row))
+    path.write_text(
+        "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
+    )
 
 
 def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -> Any:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import time
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from plad.losses.plad import RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Sequences
@@ -17,6 +20,9 @@ from plad.models.prompts import PromptFormat
 from plad.training.examples import Examples, LengthGrouped, from_rows
 from plad.training.layout import Batch
 from plad.training.likelihood import base_model, choose_layout, sequences, within
+
+TOTALS = "plad_totals.json"
+"""In a checkpoint: what _remember has summed since the last log."""
 
 
 class PladTrainer(Trainer):
@@ -97,18 +103,38 @@ class PladTrainer(Trainer):
         return LengthGrouped(examples.tokens, batch, seed)
 
     def _remember(self, output: LossOutput) -> None:
-        for name, value in {"units": output.units, **output.metrics}.items():
+        for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
             self._totals[name] = self._totals.get(name, torch.zeros((), device=value.device)) + value.detach()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add the loss's own metrics, averaged over the units since the last log."""
+        """The loss and its own metrics, averaged over the units since the last log."""
         if "loss" in logs and self._totals:
             logs |= self._averages(self._totals)
             self._totals = {}
         super().log(logs, start_time)
 
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """With the sums of an unfinished log entry, so that the curve does not show where a run was stopped."""
+        folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        totals = self._summed(self._totals)
+        if self.args.should_save:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / TOTALS).write_text(json.dumps(totals))
+        super()._save_checkpoint(model, trial)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        file = Path(resume_from_checkpoint, TOTALS)
+        if file.is_file():
+            ours = float(self.accelerator.is_main_process)  # they were summed over the processes
+            totals = json.loads(file.read_text())
+            self._totals = {name: torch.tensor(ours * value, device=self.args.device) for name, value in totals.items()}
+
+    def _summed(self, totals: dict[str, Tensor]) -> dict[str, float]:
+        return {name: float(self.accelerator.reduce(value, reduction="sum")) for name, value in totals.items()}
+
     def _averages(self, totals: dict[str, Tensor]) -> dict[str, float]:
-        summed = {name: float(self.accelerator.reduce(value, reduction="sum")) for name, value in totals.items()}
+        summed = self._summed(totals)
         units = summed.pop("units")
         return {name: value / units for name, value in summed.items()}
 

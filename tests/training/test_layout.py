@@ -44,9 +44,10 @@ def test_the_picture_of_the_module() -> None:
 
 
 def test_packing_never_widens_and_marks_its_padding() -> None:
-    examples = [Example([1] * n, [[2]]) for n in (6, 3, 2, 1)]
+    examples = [Example([1] * n, [[2]]) for n in (1, 6, 3)]
     batch = DecoderLayout(PAD)(examples)
-    assert batch["input_ids"].shape == (2, 7)  # 7 | 4 + 3, and the 2 of the last opens no row wider than 7
+    assert batch["input_ids"].shape == (2, 7)  # 7 | 4 + 2 and one of padding
+    assert batch["example"].tolist() == [[1] * 7, [2] * 4 + [0] * 2 + [NO_EXAMPLE]]
     assert ((batch["input_ids"] == PAD) == (batch["example"] == NO_EXAMPLE)).all()
 
 

@@ -87,7 +87,7 @@ MODELS: dict[str, Any] = {
             pad_token_id=0,
             eos_token_id=1,
             decoder_start_token_id=0,
-            initializer_factor=2.0,
+            initializer_factor=0.7,
         )
     ),
 }
@@ -100,13 +100,13 @@ def make(name: str, seed: int = 0) -> Any:
 
 
 def make_examples(count: int, responses: int = 2, seed: int = 0, longest: int = 9) -> list[Example]:
-    """Random ids that begin with odd lengths: one-token prompts and responses among them."""
+    """Random ids, of odd lengths at first: one-token prompts and responses are among them."""
     draw = random.Random(seed)
 
     def ids(length: int) -> list[int]:
         return [draw.randrange(2, V) for _ in range(length)]
 
-    prompts = [1, 17, *(draw.randrange(1, 2 * longest) for _ in range(count))][:count]
+    prompts = [1, 17, 3, 2, 1, *(draw.randrange(1, 2 * longest) for _ in range(count))][:count]
     return [
         Example(ids(n), [[*ids(draw.choice([0, 1, 4, longest])), 1] for _ in range(responses)])  # 1 is the end token
         for n in prompts

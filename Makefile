@@ -1,0 +1,45 @@
+# `make demo` and `make test` each do all their set-up on a fresh machine that has Python 3.11 or newer.
+PYTHON ?= python3
+# Named on its own and first: a bare `torch` may bring gigabytes of GPU libraries to a machine without one.
+TORCH ?= torch==2.13.0
+BIN := .venv/bin
+
+.PHONY: demo test quick check format clean
+
+demo: .venv/.demo
+	$(BIN)/plad run recipes/demo.yaml
+
+test: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+quick: .venv/.dev
+	$(BIN)/pytest -m "not slow"
+
+check: .venv/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/.dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf .venv build dist runs
+
+.venv/.torch:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "plad needs Python 3.11 or newer; try make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet $(TORCH)
+	touch $@
+
+.venv/.demo: .venv/.torch pyproject.toml
+	$(BIN)/pip install --quiet -e '.[demo]'
+	touch $@
+
+.venv/.dev: .venv/.torch pyproject.toml
+	$(BIN)/pip install --quiet -e '.[demo,dev]'
+	touch $@

@@ -1,0 +1,5 @@
+"""`python -m plad` is `plad`."""
+
+from plad.cli import main
+
+main()

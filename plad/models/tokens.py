@@ -1,0 +1,61 @@
+"""Tokenizers for models trained from scratch, learnt from a task's own text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+PAD, END, UNKNOWN = "<|pad|>", "<|end|>", "<|unk|>"
+
+
+def train_bytes(texts: Iterable[str], vocabulary: int, context: int) -> Any:
+    """Byte-level BPE: any text survives a round trip."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=[PAD, END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return _wrap(bpe, context)
+
+
+def train_words(texts: Iterable[str], vocabulary: int, context: int) -> Any:
+    """Lower-cased word pieces (arXiv 1609.08144), with identifiers cut at case and underscores.
+
+    `getValue`, `get_value` and `Get value` come to be the same two tokens, so that a tiny model has no three
+    spellings to learn. Case, underscores, backquotes and the spaces round punctuation do not survive a round trip.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    pieces = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    pieces.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFKC(),
+            normalizers.Replace(Regex("(?<=[a-z0-9])(?=[A-Z])"), " "),
+            normalizers.Replace(Regex("[_`]+"), " "),
+            normalizers.Lowercase(),
+        ]
+    )
+    pieces.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
+    )
+    pieces.decoder = decoders.WordPiece(cleanup=True)
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], show_progress=False)
+    pieces.train_from_iterator(texts, trainer)
+    return _wrap(pieces, context, unk_token=UNKNOWN)
+
+
+def _wrap(tokenizer: Any, context: int, **special: str) -> Any:
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, model_max_length=context, **special
+    )

@@ -1,0 +1,235 @@
+"""Sampling against a hand-written loop without a cache, and what must not change an answer."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+import torch
+from transformers import GenerationConfig
+
+from plad.generation import GENERATORS, HFGenerator, Sampling
+from plad.models import PromptFormat, ScratchModel
+from plad.models.prompts import Formatter
+from plad.records import Prompt
+
+TEXTS = [
+    "the quick brown fox",
+    "sees a dog",
+    "and it",
+    "was",
+    "a good day for the dog and the fox",
+    "x",
+    "oh no",
+    "why?",
+]
+PROMPTS = [Prompt(f"p{n}", text) for n, text in enumerate(TEXTS)]
+GREEDY = Sampling(temperature=0, max_new_tokens=12)
+DRAWN = Sampling(temperature=1.5, max_new_tokens=12)
+
+
+def make(architecture: str, end_bias: float = 0.0) -> tuple[Any, Formatter]:
+    """A model whose weights are large enough for answers that differ."""
+    spec = ScratchModel(architecture=architecture, vocabulary=300, width=16, layers=2, heads=2)
+    tokenizer = spec.tokenizer(TEXTS)
+    model = spec.model(tokenizer, seed=1).eval()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embed" not in name and "shared" not in name:
+                parameter.mul_(10 if architecture == "llama" else 2)
+    model.generation_config = GenerationConfig()
+    if end_bias:
+        head, end = model.get_output_embeddings(), tokenizer.eos_token_id
+        bias = torch.zeros(head.weight.shape[0])
+        bias[end] = end_bias
+        head.register_forward_hook(lambda _m, _i, logits: logits + bias)
+    return model, PromptFormat().bind(tokenizer, architecture == "t5")
+
+
+def answers(made: tuple[Any, Formatter], sampling: Sampling, seed: int = 0, batch: int = 3, done: Any = ()) -> Any:
+    found = list(HFGenerator(*made, batch_size=batch).generate(PROMPTS, sampling, seed, done))
+    return {generation.id: generation for generation in found}
+
+
+def argmax_loop(model: Any, formatter: Formatter, prompt: str, limit: int) -> list[int]:
+    """One prompt, no padding, no cache, the whole sequence anew for each token."""
+    ids, new = formatter.prompt_ids(prompt), []
+    while len(new) < limit and formatter.end_id not in new:
+        with torch.no_grad():
+            if model.config.is_encoder_decoder:
+                start = [model.config.decoder_start_token_id]
+                output = model(input_ids=torch.tensor([ids]), decoder_input_ids=torch.tensor([start + new]))
+            else:
+                output = model(input_ids=torch.tensor([ids + new]), use_cache=False)
+        new.append(int(output.logits[0, -1].argmax()))
+    return new
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_greedy_is_argmax_and_each_row_stops_at_its_own_end(architecture: str) -> None:
+    model, formatter = make(architecture, end_bias=-1e9)
+    free = [argmax_loop(model, formatter, text, 12) for text in TEXTS]
+    assert len(set(map(tuple, free))) > 3
+    # The token that these rows come to at the most different steps, as the end token.
+    ends = {token: {row.index(token) for row in free if token in row} for token in sorted(set().union(*free))}
+    formatter.end_id = max(ends, key=lambda token: len(ends[token]))
+    found = answers((model, formatter), GREEDY, batch=8)
+    for prompt in PROMPTS:
+        new = argmax_loop(model, formatter, prompt.text, 12)
+        text, finished = formatter.decode(new)
+        got = found[prompt.id]
+        assert (got.response, got.finished, got.tokens) == (text, finished, len(new))
+    assert len({generation.tokens for generation in found.values()}) > 1, "rows of one batch end at different steps"
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_equal_seeds_give_equal_answers_and_others_do_not(architecture: str) -> None:
+    made = make(architecture)
+    torch.manual_seed(1)
+    first = answers(made, DRAWN, seed=3)
+    state = torch.get_rng_state()
+    torch.manual_seed(2)
+    again, other = answers(made, DRAWN, seed=3), answers(made, DRAWN, seed=4)
+    assert first == again
+    assert sum(first[k].response != other[k].response for k in first) > 4
+    torch.manual_seed(1)
+    assert torch.equal(torch.get_rng_state(), state), "the caller's generator is left where it was"
+
+
+def test_batches_have_seeds_of_their_own() -> None:
+    """Equal prompts get different answers, in one batch and in two."""
+    model, formatter = make("llama")
+    twins = [Prompt(f"t{n}", "the dog") for n in range(4)]
+    found = list(HFGenerator(model, formatter, batch_size=2).generate(twins, DRAWN, seed=0))
+    assert len({generation.response for generation in found}) == 4
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_resuming_gives_what_an_undisturbed_run_gives(count: int) -> None:
+    made = make("llama")
+    whole = answers(made, DRAWN, seed=5)
+    done = dict(list(whole.items())[:count])
+    rest = answers(made, DRAWN, seed=5, done=done)
+    assert done | rest == whole
+    assert len(rest) == 8 - 3 * (count // 3), "whole batches are left out"
+
+
+def test_nothing_is_left_to_do() -> None:
+    made = make("llama")
+    made[0].generate = None
+    assert answers(made, DRAWN, done={prompt.id for prompt in PROMPTS}) == {}
+
+
+def test_the_order_of_the_prompts_does_not_matter() -> None:
+    model, formatter = made = make("llama")
+    backwards = HFGenerator(model, formatter, batch_size=3).generate(PROMPTS[::-1], DRAWN, 0)
+    assert {generation.id: generation for generation in backwards} == answers(made, DRAWN)
+
+
+def test_a_generation_is_yielded_as_soon_as_its_batch_is_ready() -> None:
+    model, formatter = make("llama")
+    calls, generate = [], model.generate
+    model.generate = lambda **kwargs: calls.append(1) or generate(**kwargs)
+    stream = HFGenerator(model, formatter, batch_size=3).generate(PROMPTS, GREEDY, 0)
+    next(stream)
+    assert len(calls) == 1
+
+
+def test_the_limit_counts_and_the_cut_are_told() -> None:
+    for generation in answers(make("llama", end_bias=-1e9), DRAWN).values():
+        assert (generation.tokens, generation.finished) == (12, False)
+    for generation in answers(make("llama", end_bias=1e9), DRAWN).values():
+        assert (generation.tokens, generation.finished, generation.response) == (1, True, "")
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_the_models_own_generation_config_changes_nothing(architecture: str) -> None:
+    made = make(architecture)
+    expected = {sampling: answers(made, sampling) for sampling in (GREEDY, DRAWN)}
+    hostile = GenerationConfig(
+        repetition_penalty=5.0,
+        no_repeat_ngram_size=1,
+        bad_words_ids=[[5]],
+        suppress_tokens=list(range(50, 200)),
+        min_new_tokens=12,
+        forced_eos_token_id=7,
+        top_k=1,
+        top_p=0.01,
+        min_p=0.9,
+        typical_p=0.1,
+        temperature=0.01,
+        num_beams=2,
+        eos_token_id=9,
+        max_length=3,
+    )
+    made[0].generation_config = hostile
+    for sampling, wanted in expected.items():
+        assert answers(made, sampling) == wanted
+    assert made[0].generation_config is hostile, "the model keeps its own"
+
+
+def settings_of(sampling: Sampling) -> GenerationConfig:
+    seen: dict[str, Any] = {}
+    model, formatter = make("llama")
+    generate = model.generate
+    model.generate = lambda **kwargs: seen.update(kwargs) or generate(**kwargs)
+    list(HFGenerator(model, formatter).generate(PROMPTS[:1], sampling, 0))
+    return seen["generation_config"]
+
+
+def test_settings_are_passed_on() -> None:
+    drawn = settings_of(Sampling(temperature=0.3, top_p=0.8, top_k=17, max_new_tokens=4))
+    assert (drawn.do_sample, drawn.temperature, drawn.top_p, drawn.top_k) == (True, 0.3, 0.8, 17)
+    assert drawn.max_new_tokens == 4
+    greedy = settings_of(Sampling(temperature=0, top_p=0.8, top_k=17))
+    assert (greedy.do_sample, greedy.temperature, greedy.top_p) == (False, None, None)
+
+
+def first_tokens(sampling: Sampling) -> tuple[Counter[str], list[float]]:
+    """1,500 first tokens for one prompt, and the model's own distribution over them, likeliest first."""
+    model, formatter = make("llama")
+    prompts = [Prompt(f"{n:04}", "the dog") for n in range(1500)]
+    drawn: list[int] = []
+    generate = model.generate
+
+    def spy(**kwargs: Any) -> Any:
+        ids = generate(**kwargs)
+        drawn.extend(ids[:, -1].tolist())
+        return ids
+
+    model.generate = spy
+    list(HFGenerator(model, formatter, batch_size=500).generate(prompts, sampling, 0))
+    with torch.no_grad():
+        logits = model(input_ids=torch.tensor([formatter.prompt_ids("the dog")])).logits[0, -1]
+    order = logits.argsort(descending=True)
+    rank = {int(token): place for place, token in enumerate(order)}
+    return Counter(rank[token] for token in drawn), (logits / sampling.temperature).softmax(-1)[order].tolist()
+
+
+def test_draws_follow_the_model_at_its_temperature() -> None:
+    counts, probabilities = first_tokens(Sampling(temperature=2.0, max_new_tokens=1))
+    assert sum(probabilities[:3]) < 0.9
+    for place in range(5):
+        expected = 1500 * probabilities[place]
+        assert abs(counts[place] - expected) < 5 * (expected * (1 - probabilities[place])) ** 0.5 + 1
+
+
+def test_top_k_and_top_p_cut_the_tail() -> None:
+    assert set(first_tokens(Sampling(temperature=3.0, top_k=3, max_new_tokens=1))[0]) == {0, 1, 2}
+    counts, probabilities = first_tokens(Sampling(temperature=3.0, top_p=0.3, max_new_tokens=1))
+    kept = next(k for k in range(1, 300) if sum(probabilities[:k]) >= 0.3)
+    assert set(counts) == set(range(kept))
+    assert 1 < kept < 100
+
+
+def test_a_batch_of_mixed_lengths_is_padded_where_the_model_wants_it() -> None:
+    for architecture, side in (("llama", slice(None, 2)), ("t5", slice(-2, None))):
+        model, formatter = make(architecture)
+        padded = HFGenerator(model, formatter)._padded([[5, 6, 7], [8]])
+        assert padded["attention_mask"][1, side].tolist() == [0, 0]
+        assert padded["attention_mask"].sum() == 4
+
+
+def test_every_generator_is_found_by_name() -> None:
+    assert {"hf": HFGenerator} == GENERATORS

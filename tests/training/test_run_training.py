@@ -1,0 +1,113 @@
+"""From a recipe's settings to a folder, and on from a crash."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny import letters, make, make_examples
+
+from plad.errors import PladError
+from plad.losses import RankingCalibration
+from plad.models import Lora
+from plad.training.examples import Examples
+from plad.training.run import Optimisation, _arguments, _shares, train, write_history
+
+
+def model() -> Any:
+    torch.manual_seed(2)
+    return Lora(r=2, dropout=0.2).wrap(make("llama"), "nowhere")
+
+
+SETTINGS = Optimisation(batch_size=4, device_batch_size=2, max_steps=7, checkpoint_every=2, log_every=3)
+
+
+def run(folder: Path, progress: Any = None, settings: Optimisation = SETTINGS) -> tuple[Any, dict[str, float]]:
+    student = model()
+    examples, held_out = Examples(make_examples(17)), Examples(make_examples(5, seed=1))
+    loss = RankingCalibration()
+    return student, train(
+        student, letters(), examples, loss, settings, folder, 3, validation=held_out, progress=progress
+    )
+
+
+def test_a_crash_leaves_no_trace(tmp_path: Path) -> None:
+    whole, expected = run(tmp_path / "whole")
+
+    def crash(done: int, total: int, logged: dict[str, float]) -> None:
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "broken", crash)
+    seen: list[int] = []
+    resumed, summary = run(tmp_path / "broken", lambda done, total, logged: seen.append(done))
+    assert seen == [5, 6, 7], "continues from the checkpoint of step 4"
+    assert summary == expected
+    assert all(torch.equal(a, b) for a, b in zip(resumed.parameters(), whole.parameters(), strict=True))
+    histories = [(tmp_path / name / "history.jsonl").read_text() for name in ("whole", "broken")]
+    assert histories[0] == histories[1]
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    """As when the power goes after the last checkpoint, before the model is in its place."""
+    first, expected = run(tmp_path)
+    history = (tmp_path / "history.jsonl").read_text()
+    seen: list[int] = []
+    again, summary = run(tmp_path, lambda done, total, logged: seen.append(done))
+    assert seen == []
+    assert summary == expected
+    assert (tmp_path / "history.jsonl").read_text() == history
+    assert all(torch.equal(a, b) for a, b in zip(again.parameters(), first.parameters(), strict=True))
+
+
+def test_summary_history_and_progress(tmp_path: Path) -> None:
+    seen: list[tuple[int, int, dict[str, float]]] = []
+    _, summary = run(tmp_path, lambda *told: seen.append(told))
+    assert summary.keys() == {"steps", "loss", "eval_loss"}
+    assert summary["steps"] == 7
+    assert [told[:2] for told in seen] == [(k, 7) for k in range(1, 8)]
+    assert "accuracy" in seen[-1][2]
+    rows = [json.loads(line) for line in (tmp_path / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == [1, 3, 6]
+    assert rows[-1]["eval_loss"] == summary["eval_loss"]
+    assert not any("runtime" in key or "per_second" in key for row in rows for key in row)
+
+
+def test_history_leaves_out_clocks_and_other_entries(tmp_path: Path) -> None:
+    write_history(
+        tmp_path / "h", [{"loss": 1.0, "step": 2}, {"train_loss": 1.0}, {"eval_loss": 2.0, "eval_runtime": 9}]
+    )
+    assert [json.loads(line) for line in (tmp_path / "h").open()] == [{"loss": 1.0, "step": 2}, {"eval_loss": 2.0}]
+
+
+@pytest.mark.parametrize(
+    ("batch", "device", "world", "expected"),
+    [
+        (8, None, 1, (8, 8)),
+        (8, 2, 1, (8, 2)),
+        (8, 3, 1, (8, 2)),  # 3 would make steps of 9
+        (8, 100, 1, (8, 8)),
+        (7, 4, 1, (7, 1)),
+        (8, 4, 2, (4, 4)),
+        (12, 4, 2, (6, 3)),
+    ],
+)
+def test_a_step_sees_exactly_the_global_batch(batch: int, device: int, world: int, expected: tuple[int, int]) -> None:
+    assert _shares(Optimisation(batch_size=batch, device_batch_size=device), world) == expected
+
+
+def test_a_batch_that_does_not_divide_over_the_processes_is_refused() -> None:
+    with pytest.raises(PladError, match=r"8 is not a multiple of 3\. Set batch_size to 6"):
+        _shares(Optimisation(batch_size=8), 3)
+
+
+def test_arguments_reach_the_trainer(tmp_path: Path) -> None:
+    settings = Optimisation(epochs=3, batch_size=8, device_batch_size=3, warmup=0.1, schedule="cosine")
+    made = _arguments(settings, tmp_path, seed=11, examples=33)
+    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (2, 4)
+    assert made.warmup_steps == 1  # a tenth of 3 × 5 steps
+    assert (made.num_train_epochs, made.lr_scheduler_type, made.seed) == (3, "cosine", 11)
