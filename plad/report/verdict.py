@@ -70,10 +70,14 @@ def _gap(results: Mapping[str, Any]) -> str | None:
 
 def _trust(results: Mapping[str, Any]) -> str | None:
     scorer = results.get("scorer") or {}
-    kinds = [f"{percent(row['value'])} % ({str(row['kind']).replace('_', ' ')})" for row in scorer.get("accuracy", ())]
-    if not kinds:
+    told = {str(row["kind"]).replace("_", " "): f"{percent(row['value'])} %" for row in scorer.get("accuracy", ())}
+    # The control is another rule's accuracy on the same pairs, not the judge's own.
+    control = told.pop("length control", None)
+    if not told:
         return None
-    return f"Wins are judged by {scorer.get('name', 'a scorer')}, itself right on {', '.join(kinds)} of held-out pairs."
+    kinds = ", ".join(f"{share} ({kind})" for kind, share in told.items())
+    beside = f"; a rule that looks at length alone on {control}" if control else ""
+    return f"Wins are judged by {scorer.get('name', 'a scorer')}, itself right on {kinds} of held-out pairs{beside}."
 
 
 def _capital(text: str) -> str:

@@ -11,7 +11,7 @@ from plad.report import markdown_table, terminal_table
 from plad.report.curves import points_of, running_mean, thinned
 from plad.report.numbers import duration, interval, parameters, percent
 from plad.report.table import table_rows
-from plad.report.verdict import NOT_YET, support, verdict
+from plad.report.verdict import NOT_YET, _trust, support, verdict
 
 
 def _against(value: float, half: float) -> dict:
@@ -123,3 +123,12 @@ def test_thinned_keeps_both_ends():
 def test_running_mean_is_shorter_at_the_ends():
     # A window of one point to each side.
     assert running_mean([0.0, 3.0, 6.0, 3.0]) == [1.5, 3.0, 4.0, 4.5]
+
+
+def test_the_length_control_is_not_told_as_the_judges_own_accuracy() -> None:
+    accuracy = [{"kind": "corrupted", "value": 0.9}, {"kind": "length control", "value": 0.5}]
+    told = _trust({"scorer": {"name": "judge", "accuracy": accuracy}})
+    assert told == (
+        "Wins are judged by judge, itself right on 90.0 % (corrupted) of held-out pairs; "
+        "a rule that looks at length alone on 50.0 %."
+    )
