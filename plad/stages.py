@@ -6,9 +6,12 @@ in place only when it is whole.
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,7 @@ from plad.models.prompts import Formatter
 from plad.progress import Display
 from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
+from plad.training.examples import Examples, from_pairs, from_references
 
 SPLITS = ("train", "distill", "validation", "test")
 
@@ -49,8 +53,6 @@ class Context:
 
     def seed(self, purpose: str) -> int:
         """A seed for one purpose, so that no two stages draw the same numbers."""
-        import hashlib
-
         return int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {purpose}".encode()).digest()[:4], "big") >> 1
 
 
@@ -103,7 +105,7 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     if role.sft is None:
         return _publish_model(context, model, tokenizer, name)
     formatter = _formatter(context.recipe.prompt, tokenizer, model)
-    data = {part: _references(context.prompts(part), formatter) for part in ("train", "validation")}
+    data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
     return _train(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)
 
 
@@ -142,8 +144,6 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 
     All take the optimiser steps that `plad` takes.
     """
-    from plad.training.examples import Examples, from_pairs
-
     recipe = context.recipe
     base = context.run.path("models", "student")
     model, tokenizer = _load(context, "student")
@@ -160,7 +160,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
         rate = baseline.learning_rate or recipe.distill.learning_rate
         settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
         if name == "sft":
-            examples = _references(context.prompts("train"), formatter)
+            examples = from_references(context.prompts("train"), formatter)
         else:
             examples = from_pairs(_teacher_text(context), formatter, loss)
     return _train(context, name, model, tokenizer, loss, {"train": examples}, settings, base=base)
@@ -169,7 +169,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 def train_judge(context: Context) -> dict[str, Any]:
     """Train the judge, if it is one to train, on the training half and the initial student's answers to it."""
     judge = context.recipe.evaluate.judge
-    if not _is_trained(judge):
+    if not _needs_training(judge):
         return {"description": judge.description}
     prompts = context.prompts("train")
     held_out = context.prompts("validation")
@@ -202,8 +202,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
     _answer(context, name, prompts, sampling, outputs, f"test {name}")
-    by_id = {generation.id: generation for generation in read_jsonl(outputs, Generation)}
-    generations = [by_id[prompt.id] for prompt in prompts]
+    generations = list(read_jsonl(outputs, Generation))
     judge = _judge(context)
     with context.display.bar(f"judging {name}", 2 * len(prompts)):
         scores = judge.score(prompts, [generation.response for generation in generations])
@@ -267,7 +266,7 @@ def _try_scorer(scorer: Any, place: str) -> None:
     # A copy: what it loads is let go of again, and does not stay in memory beside the models.
     scorer = scorer.model_copy()
     try:
-        if place == "evaluate.judge" and _is_trained(scorer):
+        if place == "evaluate.judge" and _needs_training(scorer):
             scorer.encoder().encode(["one text"])
         else:
             scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["an answer"])
@@ -351,12 +350,6 @@ def _formatter(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Forma
     return prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
 
 
-def _references(prompts: Sequence[Prompt], formatter: Formatter) -> Any:
-    from plad.training.examples import from_references
-
-    return from_references(prompts, formatter)
-
-
 def _teacher_text(context: Context) -> list[PreferencePair]:
     """The teacher's finished, non-empty answers, as what SeqKD imitates."""
     prompts = {prompt.id: prompt for prompt in context.prompts("distill")}
@@ -368,8 +361,6 @@ def _teacher_text(context: Context) -> list[PreferencePair]:
 
 
 def _scored(context: Context, pairs: list[PreferencePair], scorer: Any) -> list[PreferencePair]:
-    from dataclasses import replace
-
     prompts = [Prompt(p.id, p.prompt) for p in pairs]
     with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance:
         chosen = scorer.score(prompts, [p.chosen for p in pairs])
@@ -428,8 +419,6 @@ def _train(
 
 def _drop_torn_checkpoints(folder: Path) -> None:
     """Remove what a crash or a full disk cut short. The Trainer writes trainer_state.json last."""
-    import shutil
-
     for checkpoint in folder.glob("checkpoint-*"):
         try:
             json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
@@ -438,8 +427,6 @@ def _drop_torn_checkpoints(folder: Path) -> None:
 
 
 def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:
-    import math
-
     for key in ("loss", "eval_loss"):
         if not math.isfinite(summary.get(key, 0.0)):
             raise PladError(
@@ -494,13 +481,13 @@ def _recover(partial: Path) -> dict[str, Generation]:
     return {generation.id: generation for generation in read_jsonl(partial, Generation)}
 
 
-def _is_trained(judge: Any) -> bool:
+def _needs_training(judge: Any) -> bool:
     return hasattr(judge, "train_on") and getattr(judge, "folder", None) is None
 
 
 def _judge(context: Context) -> Any:
     judge = context.recipe.evaluate.judge
-    if not _is_trained(judge):
+    if not _needs_training(judge):
         return judge
     from plad.scoring.trained import TrainedScorer
 

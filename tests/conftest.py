@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 
 # Models of a few thousand parameters: a second thread only waits, for seconds where the machine is busy.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["OMP_NUM_THREADS"] = "1"
 
 import shutil
 from collections.abc import Callable
