@@ -25,6 +25,9 @@ class _Calibration(Spec):
 
     margin: float = Field(1.0, ge=0, allow_inf_nan=False, description="β: the gap in nats that a pair must reach")
     normalise: Normalisation = Field("mean", description="divide a sequence's log-likelihood by its tokens, or not")
+    anchor: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="λ: weight of the chosen response's own likelihood; 0 is the paper"
+    )
 
     def target(self, scores_BR: Tensor | None) -> float | Tensor:
         """The gap that each pair must reach, in nats: a number or (B,)."""
@@ -35,17 +38,22 @@ class _Calibration(Spec):
         return torch.tensor(lengths_BR.shape[0], device=lengths_BR.device)
 
     def __call__(self, sequences: Sequences) -> LossOutput:
-        """`Σ max(0, target − log q(y⁺) + log q(y⁻))` over the B pairs of a batch; response 0 is y⁺, 1 is y⁻."""
+        """`Σ max(0, target − log q(y⁺) + log q(y⁻)) − λ·log q(y⁺)` over B pairs; response 0 is y⁺, 1 is y⁻.
+
+        The hinge alone is content when both likelihoods fall, the rejected one faster; the anchor is not.
+        """
         chosen_B, rejected_B = sequences.logps(self.normalise).unbind(-1)
         gap_B = chosen_B - rejected_B
         hinge_B = (self.target(sequences.scores_BR) - gap_B).clamp(min=0)
+        active = (hinge_B > 0).sum()
         return LossOutput(
-            loss=hinge_B.sum(),
+            loss=(hinge_B - self.anchor * chosen_B).sum(),
             units=self.units(sequences.lengths_BR),
+            active=None if self.anchor else active,
             metrics={
                 "margin": gap_B.detach().sum(),
                 "accuracy": (gap_B > 0).sum(),
-                "active": (hinge_B > 0).sum(),
+                "active": active,
                 "chosen_logp": chosen_B.detach().sum(),
                 "rejected_logp": rejected_B.detach().sum(),
             },

@@ -28,11 +28,6 @@ class Sequences:
     lengths_BR: Tensor
     scores_BR: Tensor | None = None
 
-    def first(self, count: int) -> Sequences:
-        """The first `count` examples."""
-        scores_BR = None if self.scores_BR is None else self.scores_BR[:count]
-        return Sequences(self.token_logps_BRT[:count], self.lengths_BR[:count], scores_BR)
-
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""
         total_BR = self.token_logps_BRT.sum(-1)
@@ -44,11 +39,13 @@ class LossOutput:
     """A loss summed over its units, and what to log, summed likewise.
 
     The engine divides by the number of units in the *global* batch, so that accumulation and several processes give
-    the same average as one large batch.
+    the same average as one large batch. `active` counts the units that have a gradient, where a loss can tell: the
+    engine makes no backward pass for none.
     """
 
     loss: Tensor
     units: Tensor
+    active: Tensor | None = None
     metrics: dict[str, Tensor] = field(default_factory=dict)
 
 

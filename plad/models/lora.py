@@ -50,8 +50,6 @@ class Lora(Spec):
         if isinstance(chosen.target_modules, set):
             # A set is saved in another order by every process.
             chosen.target_modules = sorted(chosen.target_modules)
-        # Gradient checkpointing needs an input that requires a gradient, and the frozen embedding's output does not.
-        wrapped.enable_input_require_grads()
         return wrapped
 
 

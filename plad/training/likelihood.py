@@ -15,15 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from plad.losses.sequence import Sequences
+from plad.training.head import token_logps
 from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
 
 logger = logging.getLogger(__name__)
-
-LOGITS_AT_ONCE = 2**25
-"""Logits held at a time, 128 MB in fp32: a chunk is this many divided by V positions."""
 
 
 def sequences(model: nn.Module, batch: Batch) -> Sequences:
@@ -104,18 +101,8 @@ def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
         use_cache=False,
     ).last_hidden_state
     hidden_SD = hidden_NLD[batch["predict_row"], batch["predict_col"]]
-    head, cap = causal_lm.get_output_embeddings(), getattr(causal_lm.config, "final_logit_softcapping", None)
-
-    def logps(hidden: Tensor, target: Tensor) -> Tensor:
-        logits = head(hidden).float()
-        return _log_softmax_at(cap * torch.tanh(logits / cap) if cap else logits, target)
-
-    chunk = max(1, LOGITS_AT_ONCE // causal_lm.config.get_text_config().vocab_size)
-    pieces = list(zip(hidden_SD.split(chunk), batch["target"].split(chunk), strict=True))
-    if len(pieces) == 1:
-        return logps(*pieces[0])
-    # Recomputed in the backward pass, or the chunks' logits would all be held until then.
-    return torch.cat([checkpoint(logps, h, t, use_reentrant=False) for h, t in pieces])
+    cap = getattr(causal_lm.config, "final_logit_softcapping", None)
+    return token_logps(causal_lm.get_output_embeddings(), hidden_SD, batch["target"], cap)
 
 
 def _plain_logps(model: nn.Module, batch: Batch) -> Tensor:

@@ -21,8 +21,10 @@ class Optimisation(Spec):
     epochs: float = Field(1.0, gt=0)
     max_steps: int | None = Field(None, ge=1, description="stops earlier, or later, than the epochs would")
     batch_size: int = Field(8, ge=1, description="examples an optimiser step sees, over all devices")
-    device_batch_size: int | None = Field(
-        None, ge=1, description="examples a device holds at once; the rest accumulates"
+    device_tokens: int | None = Field(
+        8192,
+        ge=1,
+        description="tokens a device holds at once, padding included; the rest accumulates",
     )
     learning_rate: float = Field(1e-4, gt=0)
     schedule: Literal["linear", "cosine", "constant_with_warmup"] = "linear"
@@ -67,6 +69,7 @@ def train(
         validation,
         processing_class=tokenizer,
         loss=loss,
+        device_tokens=settings.device_tokens,
         callbacks=[_callback(progress)] if progress else None,
     )
     _quieten(trainer)
@@ -108,15 +111,14 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
     from transformers import TrainingArguments
 
     world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
-    share, held = _shares(settings, world)
+    share = _share(settings, world)
     steps = -(-examples // settings.batch_size) * settings.epochs
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
         max_steps=settings.max_steps or -1,
-        per_device_train_batch_size=held,
-        per_device_eval_batch_size=held,
-        gradient_accumulation_steps=share // held,
+        per_device_train_batch_size=share,
+        per_device_eval_batch_size=share,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=int(settings.warmup * (settings.max_steps or steps)),
@@ -136,8 +138,8 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
     )
 
 
-def _shares(settings: Optimisation, world: int) -> tuple[int, int]:
-    """A device's share of the global batch, and how much of that it holds at once: the most that divides it evenly.
+def _share(settings: Optimisation, world: int) -> int:
+    """A device's share of the global batch.
 
     Raises:
         PladError: the global batch does not divide over the processes.
@@ -148,8 +150,7 @@ def _shares(settings: Optimisation, world: int) -> tuple[int, int]:
             f"batch_size is the global batch and must divide over the processes, but {settings.batch_size} is not a "
             f"multiple of {world}. Set batch_size to {max(1, share) * world}."
         )
-    most = min(settings.device_batch_size or share, share)
-    return share, next(held for held in range(most, 0, -1) if share % held == 0)
+    return share
 
 
 def _quieten(trainer: Any) -> None:

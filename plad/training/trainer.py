@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,15 @@ from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
 from plad.training.examples import Examples, LengthGrouped, from_rows
-from plad.training.layout import Batch
+from plad.training.layout import Batch, Example
 from plad.training.likelihood import base_model, choose_layout, sequences, within
+from plad.training.packing import micro_batches
 
 TOTALS = "plad_totals.json"
 """In a checkpoint: what _remember has summed since the last log."""
+
+IDLE = "idle"
+"""Marks a micro-batch that counts for nothing: it keeps a process in step with those that have more."""
 
 
 class PladTrainer(Trainer):
@@ -37,6 +43,8 @@ class PladTrainer(Trainer):
         processing_class: the tokenizer.
         loss: what to minimise; PLaD's ranking calibration by default.
         prompt_format: how prompts become token ids.
+        device_tokens: how many tokens a device holds at once, padding included; the rest of its share of a batch
+            accumulates. None holds the whole share.
     """
 
     def __init__(
@@ -49,10 +57,12 @@ class PladTrainer(Trainer):
         processing_class: Any,
         loss: Loss | None = None,
         prompt_format: PromptFormat | None = None,
+        device_tokens: int | None = None,
         **kwargs: Any,
     ):
         self.loss: Loss = RankingCalibration() if loss is None else loss
         self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
+        self._layout, self._device_tokens = choose_layout(model, pad_id(processing_class)), device_tokens
         # Our collator makes the batch from Example objects, which have no columns to remove.
         args.remove_unused_columns = False
         super().__init__(
@@ -61,7 +71,7 @@ class PladTrainer(Trainer):
             train_dataset=self._tokenised(train_dataset),
             eval_dataset=self._tokenised(eval_dataset),
             processing_class=processing_class,
-            data_collator=choose_layout(model, pad_id(processing_class)),
+            data_collator=_as_they_are,
             **kwargs,
         )
         # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
@@ -73,27 +83,56 @@ class PladTrainer(Trainer):
             return {name: self._tokenised(some) for name, some in rows.items()}
         return rows if rows is None or isinstance(rows, Examples | str) else from_rows(rows, self._formatter, self.loss)
 
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """This process's share of an optimiser step, in parts as the loader gives them, each in micro-batches."""
+        parts = [self._micro_batches(part["examples"]) for part in islice(epoch_iterator, num_batches)]
+        return parts, self._units([batch for part in parts for batch in part], device) if parts else None
+
+    def _micro_batches(self, examples: list[Example], own: int | None = None) -> list[Batch]:
+        """The first `own` examples, laid out. As many on every process, for sharded weights are gathered in each pass:
+        what a process has too few of, it fills with passes that count for nothing.
+        """
+        places = micro_batches(examples[:own], self._layout, self._device_tokens)
+        batches = [self._layout([examples[k] for k in some]) for some in places]
+        most = int(self.accelerator.gather(torch.tensor([len(batches)], device=self.args.device)).max())
+        return batches + [self._layout(examples[:1]) | {IDLE: torch.tensor(True)}] * (most - len(batches))
+
+    def _units(self, batches: list[Batch], device: torch.device) -> Tensor:
+        """Of this step, over all processes."""
+        units = torch.as_tensor(sum(self.loss.units(b["lengths"]) for b in batches if IDLE not in b), device=device)
+        return self.accelerator.reduce(units, reduction="sum")
+
+    def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
+        """Accumulate the gradient of the micro-batches; processes exchange it once, with the last of them."""
+        model.train()
+        total = torch.zeros((), device=self.args.device)
+        for left, batch in zip(range(len(inputs) - 1, -1, -1), inputs, strict=True):
+            with self.accelerator.no_sync(model) if left else nullcontext():
+                loss, output = self.compute_loss(model, self._prepare_inputs(batch), True, num_items_in_batch)
+                # With one process a pass without a gradient needs none; several meet in each other's passes.
+                if self.accelerator.num_processes > 1 or output.active is None or output.active > 0:
+                    self.accelerator.backward(loss)
+                total += loss.detach()
+        return total
+
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """The share of this micro-batch in the average over the global batch's units."""
         output = self.loss(self._forward(model, inputs))
-        self._remember(output)
+        counts = IDLE not in inputs
+        if counts:
+            self._remember(output)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
-        loss = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
+        share = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
+        loss = share if counts else 0 * share
         return (loss, output) if return_outputs else loss
 
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
             return within(model, inner, partial(sequences, batch=inputs))
-
-    def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | None:
-        if not batch_samples:
-            return None
-        units = sum(self.loss.units(batch["lengths"]) for batch in batch_samples)
-        return self.accelerator.reduce(torch.as_tensor(units, device=device), reduction="sum")
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -152,12 +191,12 @@ class PladTrainer(Trainer):
         self.model_wrapped.eval()
         started = time.time()
         totals: dict[str, Any] = {}
-        for inputs in self.get_eval_dataloader(self._tokenised(eval_dataset)):
-            with torch.no_grad():
-                scored = self._forward(self.model_wrapped, self._prepare_inputs(inputs))
-            output = self.loss(scored.first(self._fresh(len(scored.lengths_BR))))
-            for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
-                totals[name] = totals.get(name, 0) + value
+        for part in self.get_eval_dataloader(self._tokenised(eval_dataset)):
+            for batch in self._micro_batches(part["examples"], self._fresh(len(part["examples"]))):
+                with torch.no_grad():
+                    output = self.loss(self._forward(self.model_wrapped, self._prepare_inputs(batch)))
+                for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
+                    totals[name] = totals.get(name, 0) + value * (IDLE not in batch)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
         self.log(metrics)
@@ -171,7 +210,12 @@ class PladTrainer(Trainer):
             return held
         return min(max(state.remainder - self.accelerator.process_index * places, 0), held)
 
-    def floating_point_ops(self, inputs: Batch) -> int:
+    def floating_point_ops(self, inputs: Any) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
-        tokens = int((inputs["example"] >= 0).sum()) if "example" in inputs else int(inputs["attention_mask"].sum())
+        tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in inputs)
         return 6 * tokens * sum(p.numel() for p in base_model(self.model).parameters())
+
+
+def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
+    """The loader's collator: batches are laid out a step at a time, when it is known what a device holds at once."""
+    return {"examples": examples}

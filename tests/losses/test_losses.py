@@ -43,19 +43,24 @@ def test_a_missing_response_has_log_likelihood_zero_and_not_nan() -> None:
     assert sequences.logps("mean").tolist() == [[0.0, 0.0]]
 
 
-def test_first_keeps_whole_examples() -> None:
-    sequences = scored(*TWO_PAIRS, scores=[[1.0, 0.0], [2.0, 3.0]]).first(1)
-    assert sequences.token_logps_BRT.shape == (1, 2, 3)
-    assert sequences.lengths_BR.tolist() == [[2, 3]]
-    assert sequences.scores_BR is not None
-    assert sequences.scores_BR.tolist() == [[1.0, 0.0]]
-
-
 def test_ranking_sums_the_hinges_and_counts_the_pairs() -> None:
     # β = 1.25: max(0, 1.25 − 1) + max(0, 1.25 + 0.5) = 0.25 + 1.75
     output = RankingCalibration(margin=1.25)(scored(*TWO_PAIRS))
     assert output.loss.item() == pytest.approx(2.0)
     assert output.units.item() == 2
+    assert output.active is not None
+    assert output.active.item() == 2
+
+
+@pytest.mark.parametrize("loss", [RankingCalibration(margin=1.25, anchor=0.5), MarginCalibration(margin=1, anchor=0.5)])
+def test_the_anchor_adds_the_chosen_ones_negative_log_likelihood(loss: RankingCalibration | MarginCalibration) -> None:
+    # The hinges of this pair of pairs without an anchor, and ½·(1 + 3) for log-likelihoods of −1 and −3.
+    sequences = scored(*TWO_PAIRS, scores=[[1.0, 0.0], [2.0, 3.0]])
+    plain = loss.model_copy(update={"anchor": 0.0})(sequences)
+    output = loss(sequences)
+    assert output.loss.item() - plain.loss.item() == pytest.approx(2.0)
+    assert output.active is None, "every pair has a gradient"
+    assert output.metrics["active"] == plain.metrics["active"]
 
 
 def test_ranking_gradient_is_one_over_the_length_where_the_hinge_is_active() -> None:

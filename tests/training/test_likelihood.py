@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from plad.models import Lora
 from plad.records import PreferencePair
-from plad.training import likelihood
+from plad.training import head, likelihood
 from plad.training.examples import from_pairs
 from plad.training.layout import DecoderLayout, EncoderDecoderLayout, Example
 from plad.training.likelihood import base_model, choose_layout, sequences, within
@@ -99,7 +99,7 @@ def test_chunks_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> No
     expected = gradients(model, weighted(list(whole.flatten(0, 1))))
     calls: list[int] = []
     model.get_output_embeddings().register_forward_hook(lambda _m, args, _o: calls.append(len(args[0])))
-    monkeypatch.setattr(likelihood, "LOGITS_AT_ONCE", 3 * V + 1)
+    monkeypatch.setattr(head, "LOGITS_AT_ONCE", 3 * V + 1)
     pieces = sequences(model, DecoderLayout(0)(examples)).token_logps_BRT
     assert len(calls) > 3
     assert max(calls) == 3, "three positions at a time"

@@ -14,7 +14,7 @@ from plad.errors import PladError
 from plad.losses import RankingCalibration
 from plad.models import Lora
 from plad.training.examples import Examples
-from plad.training.run import Optimisation, _arguments, _shares, train, write_history
+from plad.training.run import Optimisation, _arguments, _share, train, write_history
 
 
 def model() -> Any:
@@ -22,7 +22,7 @@ def model() -> Any:
     return Lora(r=2, dropout=0.2).wrap(make("llama"), "nowhere")
 
 
-SETTINGS = Optimisation(batch_size=4, device_batch_size=2, max_steps=7, checkpoint_every=2, log_every=3)
+SETTINGS = Optimisation(batch_size=4, device_tokens=40, max_steps=7, checkpoint_every=2, log_every=3)
 
 
 def run(folder: Path, progress: Any = None, settings: Optimisation = SETTINGS) -> tuple[Any, dict[str, float]]:
@@ -84,30 +84,14 @@ def test_history_leaves_out_clocks_and_other_entries(tmp_path: Path) -> None:
     assert [json.loads(line) for line in (tmp_path / "h").open()] == [{"loss": 1.0, "step": 2}, {"eval_loss": 2.0}]
 
 
-@pytest.mark.parametrize(
-    ("batch", "device", "world", "expected"),
-    [
-        (8, None, 1, (8, 8)),
-        (8, 2, 1, (8, 2)),
-        (8, 3, 1, (8, 2)),  # 3 would make steps of 9
-        (8, 100, 1, (8, 8)),
-        (7, 4, 1, (7, 1)),
-        (8, 4, 2, (4, 4)),
-        (12, 4, 2, (6, 3)),
-    ],
-)
-def test_a_step_sees_exactly_the_global_batch(batch: int, device: int, world: int, expected: tuple[int, int]) -> None:
-    assert _shares(Optimisation(batch_size=batch, device_batch_size=device), world) == expected
-
-
 def test_a_batch_that_does_not_divide_over_the_processes_is_refused() -> None:
     with pytest.raises(PladError, match=r"8 is not a multiple of 3\. Set batch_size to 6"):
-        _shares(Optimisation(batch_size=8), 3)
+        _share(Optimisation(batch_size=8), 3)
 
 
 def test_arguments_reach_the_trainer(tmp_path: Path) -> None:
-    settings = Optimisation(epochs=3, batch_size=8, device_batch_size=3, warmup=0.1, schedule="cosine")
+    settings = Optimisation(epochs=3, batch_size=8, warmup=0.1, schedule="cosine")
     made = _arguments(settings, tmp_path, seed=11, examples=33)
-    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (2, 4)
+    assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (8, 1)
     assert made.warmup_steps == 1  # a tenth of 3 × 5 steps
     assert (made.num_train_epochs, made.lr_scheduler_type, made.seed) == (3, "cosine", 11)
