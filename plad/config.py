@@ -101,6 +101,7 @@ class Evaluation(Spec):
 
     judge: Scorer
     sampling: Sample | None = Field(None, description="that of sample where null")
+    judge_prompts: int | None = Field(None, ge=1, description="training prompts that a judge learns from; null for all")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
 
 

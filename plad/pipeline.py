@@ -142,7 +142,8 @@ def _distill(name: str, data: Mapping[str, Any]) -> Task:
 
 
 def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
-    judge = {"judge": data["evaluate"]["judge"], "samples": data["evaluate"]["judge_samples"], "sample": data["sample"]}
+    taught = ("judge", "judge_prompts", "judge_samples")
+    judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
     names = ["teacher", "student", *students(recipe)]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}

@@ -171,7 +171,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     judge = context.recipe.evaluate.judge
     if not _needs_training(judge):
         return {"description": judge.description}
-    prompts = context.prompts("train")
+    prompts = context.prompts("train")[: context.recipe.evaluate.judge_prompts]
     held_out = context.prompts("validation")
     asked = {"train": prompts[: context.recipe.evaluate.judge_samples], "validation": held_out}
     answers = {}
