@@ -10,7 +10,8 @@ D model width, V vocabulary.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -26,22 +27,46 @@ LOGITS_AT_ONCE = 2**25
 """Logits held at a time, 128 MB in fp32: a chunk is this many divided by V positions."""
 
 
-def sequences(model: nn.Module, batch: Batch) -> Sequences:
-    """Score every response of a batch that one of the layouts made.
+@dataclass(frozen=True)
+class Teacher:
+    """A second model that the student is compared with, token by token. It gets no gradient and never trains.
+
+    Args:
+        model: a model of the student's kind and vocabulary; its dropout is off.
+        divergence: of fp32 logits over the tokens both have, student's (S, V) and teacher's (S, V), and the number of
+            the response that each position belongs to (S,): one number a position, (S,).
+    """
+
+    model: nn.Module
+    divergence: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def sequences(model: nn.Module, batch: Batch, teacher: Teacher | None = None) -> Sequences:
+    """Score every response of a batch that one of the layouts made, and compare with a teacher where there is one.
+
+    With a teacher, log-probabilities are over the tokens that both have: one vocabulary may be padded further.
 
     Args:
         model: a causal or encoder-decoder language model of transformers, with or without LoRA.
     """
-    if "encoder_row" in batch:
-        token_logps_S = _encoder_decoder_logps(model, batch)
-    elif "branch" in batch:
-        token_logps_S = _shared_logps(model, batch)
-    else:
-        token_logps_S = _plain_logps(model, batch)
+    values = _values(model, batch, teacher)
     B, R = batch["lengths"].shape
     T = int(batch["lengths"].max())
-    flat = token_logps_S.new_zeros(B * R * T).index_put((batch["slot"],), token_logps_S)
-    return Sequences(flat.view(B, R, T), batch["lengths"], batch.get("scores"))
+
+    def placed(value_S: Tensor | None) -> Tensor | None:
+        if value_S is None:
+            return None
+        return value_S.new_zeros(B * R * T).index_put((batch["slot"],), value_S).view(B, R, T)
+
+    return Sequences(
+        token_logps_BRT=placed(values[0]),  # type: ignore[arg-type]  # the student's are always there
+        lengths_BR=batch["lengths"],
+        scores_BR=batch.get("scores"),
+        reference_logps_BR=batch.get("reference_logps"),
+        teacher_logps_BRT=placed(values[1]) if teacher else None,
+        divergence_BRT=placed(values[2]) if teacher else None,
+        sampling_logps_BRT=placed(batch.get("sampling_logps")),
+    )
 
 
 def choose_layout(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
@@ -93,7 +118,66 @@ def base_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
+@dataclass(frozen=True)
+class _Predictions:
+    """What predicts the S response tokens: states (S, D), and the head that makes fp32 logits (s, V) of some of them.
+
+    Where an architecture's head is more than we can call, the states are the logits.
+    """
+
+    state_SD: Tensor
+    head: Callable[[Tensor], Tensor]
+    vocabulary: int
+
+
+def _values(model: nn.Module, batch: Batch, teacher: Teacher | None) -> tuple[Tensor, ...]:
+    """log q(y_t) and, with a teacher, log p(y_t) and the divergence, (S,) each; a chunk of positions at a time."""
+    student, target_S = _predictions(model, batch), batch["target"]
+    if teacher is None:
+        return _in_chunks(
+            lambda state, target: (_log_softmax_at(student.head(state), target),),
+            (student.state_SD, target_S),
+            student.vocabulary,
+        )
+    with torch.no_grad():
+        expert = _predictions(teacher.model, batch)
+
+    def compared(state: Tensor, target: Tensor, expert_state: Tensor, response: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            expert_logits = expert.head(expert_state)
+        logits = student.head(state)
+        both = min(logits.shape[-1], expert_logits.shape[-1])
+        logits, expert_logits = logits[:, :both], expert_logits[:, :both]
+        logps = (_log_softmax_at(one, target) for one in (logits, expert_logits))
+        return (*logps, teacher.divergence(logits, expert_logits, response))
+
+    inputs = (student.state_SD, target_S, expert.state_SD, batch["response"])
+    return _in_chunks(compared, inputs, student.vocabulary + expert.vocabulary)
+
+
+def _in_chunks(
+    function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], vocabulary: int
+) -> tuple[Tensor, ...]:
+    """`function` of positions, some at a time, that never has more than LOGITS_AT_ONCE logits in its hands."""
+    chunk = max(1, LOGITS_AT_ONCE // vocabulary)
+    pieces = list(zip(*(value.split(chunk) for value in inputs), strict=True))
+    if len(pieces) == 1:
+        return function(*pieces[0])
+    # Recomputed in the backward pass, or the chunks' logits would all be held until then.
+    done = [checkpoint(function, *piece, use_reentrant=False) for piece in pieces]
+    return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
+
+
+def _predictions(model: nn.Module, batch: Batch) -> _Predictions:
+    if "encoder_row" in batch:
+        return _whole(_encoder_decoder_logits(model, batch), batch)
+    if "branch" in batch:
+        return _shared(model, batch)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+    return _whole(logits, batch)
+
+
+def _shared(model: nn.Module, batch: Batch) -> _Predictions:
     causal_lm = base_model(model)
     mask = _branch_mask(batch["example"], batch["branch"])
     distance = batch["position_ids"][:, None, :, None] - batch["position_ids"][:, None, None, :]
@@ -103,38 +187,32 @@ def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
         position_ids=batch["position_ids"],
         use_cache=False,
     ).last_hidden_state
-    hidden_SD = hidden_NLD[batch["predict_row"], batch["predict_col"]]
-    head, cap = causal_lm.get_output_embeddings(), getattr(causal_lm.config, "final_logit_softcapping", None)
+    output, cap = causal_lm.get_output_embeddings(), getattr(causal_lm.config, "final_logit_softcapping", None)
 
-    def logps(hidden: Tensor, target: Tensor) -> Tensor:
-        logits = head(hidden).float()
-        return _log_softmax_at(cap * torch.tanh(logits / cap) if cap else logits, target)
+    def head(state: Tensor) -> Tensor:
+        logits = output(state).float()
+        return cap * torch.tanh(logits / cap) if cap else logits
 
-    chunk = max(1, LOGITS_AT_ONCE // causal_lm.config.get_text_config().vocab_size)
-    pieces = list(zip(hidden_SD.split(chunk), batch["target"].split(chunk), strict=True))
-    if len(pieces) == 1:
-        return logps(*pieces[0])
-    # Recomputed in the backward pass, or the chunks' logits would all be held until then.
-    return torch.cat([checkpoint(logps, h, t, use_reentrant=False) for h, t in pieces])
+    vocabulary = causal_lm.config.get_text_config().vocab_size
+    return _Predictions(hidden_NLD[batch["predict_row"], batch["predict_col"]], head, vocabulary)
 
 
-def _plain_logps(model: nn.Module, batch: Batch) -> Tensor:
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
-    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
-
-
-def _encoder_decoder_logps(model: nn.Module, batch: Batch) -> Tensor:
+def _encoder_decoder_logits(model: nn.Module, batch: Batch) -> Tensor:
     seq2seq = base_model(model)
     encoded = seq2seq.get_encoder()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     row = batch["encoder_row"]
     encoded.last_hidden_state = encoded.last_hidden_state[row]
-    logits = seq2seq(
+    logits: Tensor = seq2seq(
         encoder_outputs=encoded,
         attention_mask=batch["attention_mask"][row],
         decoder_input_ids=batch["decoder_input_ids"],
         use_cache=False,
     ).logits
-    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
+    return logits
+
+
+def _whole(logits_NLV: Tensor, batch: Batch) -> _Predictions:
+    return _Predictions(logits_NLV[batch["predict_row"], batch["predict_col"]], Tensor.float, logits_NLV.shape[-1])
 
 
 def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:
