@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from plad.errors import PladError
 from plad.losses.sequence import Sequences
 from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
 
@@ -69,8 +70,26 @@ def sequences(model: nn.Module, batch: Batch, teacher: Teacher | None = None) ->
     )
 
 
-def choose_layout(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
-    """The fastest layout that is exact for this model, by a check of its numbers on two small examples.
+def choose_layout(model: Any, pad_id: int, teacher: Any = None) -> DecoderLayout | EncoderDecoderLayout:
+    """The fastest layout that is exact for a model, and for its teacher where it has one.
+
+    Raises:
+        PladError: one reads the prompt with an encoder and the other does not, or their decoders begin differently.
+    """
+    layout = _layout_of(model, pad_id)
+    if teacher is None or layout == (other := _layout_of(teacher, pad_id)):
+        return layout
+    if isinstance(layout, DecoderLayout) and isinstance(other, DecoderLayout):
+        return DecoderLayout(pad_id, share_prefix=False)
+    raise PladError(
+        "token distributions are compared position by position, which needs two models of one kind, but the student "
+        f"is a {model.config.model_type} and the teacher a {teacher.config.model_type}. "
+        "Use a method that learns from text, such as seqkd or plad."
+    )
+
+
+def _layout_of(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
+    """By a check of its numbers on two small examples.
 
     Architectures whose attention ignores position ids or the mask they are given get the plain layout, and one log
     line says so. GPT-Neo's local layers count distance along the row, which a short check would not notice.

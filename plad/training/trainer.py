@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from plad.errors import PladError
 from plad.losses.plad import RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
 from plad.training.examples import Examples, LengthGrouped, from_rows
-from plad.training.layout import Batch
-from plad.training.likelihood import base_model, choose_layout, sequences, within
+from plad.training.layout import Batch, Example
+from plad.training.likelihood import Teacher, base_model, choose_layout, sequences, within
+from plad.training.reference import with_reference
+from plad.training.rollout import OnPolicy, Sampler
 
 TOTALS = "plad_totals.json"
 """In a checkpoint: what _remember has summed since the last log."""
@@ -37,6 +41,9 @@ class PladTrainer(Trainer):
         processing_class: the tokenizer.
         loss: what to minimise; PLaD's ranking calibration by default.
         prompt_format: how prompts become token ids.
+        teacher: for a loss that compares token distributions: a model of the student's kind and vocabulary.
+        text: for a loss that wants people's text beside its samples: examples of one response.
+        max_new_tokens: for a loss that samples in training: where a sample is cut.
     """
 
     def __init__(
@@ -49,10 +56,15 @@ class PladTrainer(Trainer):
         processing_class: Any,
         loss: Loss | None = None,
         prompt_format: PromptFormat | None = None,
+        teacher: Any = None,
+        text: Examples | None = None,
+        max_new_tokens: int = 128,
         **kwargs: Any,
     ):
         self.loss: Loss = RankingCalibration() if loss is None else loss
+        _check_company(self.loss, teacher, text)
         self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
+        self._layout = choose_layout(model, pad_id(processing_class), teacher)
         # Our collator makes the batch from Example objects, which have no columns to remove.
         args.remove_unused_columns = False
         super().__init__(
@@ -61,17 +73,73 @@ class PladTrainer(Trainer):
             train_dataset=self._tokenised(train_dataset),
             eval_dataset=self._tokenised(eval_dataset),
             processing_class=processing_class,
-            data_collator=choose_layout(model, pad_id(processing_class)),
+            data_collator=_as_they_are if self.loss.rollout() else self._layout,
             **kwargs,
         )
         # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
         self.loss_is_scaled_for_ga = self.model_accepts_loss_kwargs = True
         self._totals: dict[str, Tensor] = {}
+        self._teacher = self._frozen(teacher)
+        self._on_policy = self._sampling(text, max_new_tokens)
+        if self.loss.needs_reference:
+            self.train_dataset = self._referenced(self.train_dataset)
+            self.eval_dataset = self._referenced(self.eval_dataset)
 
     def _tokenised(self, rows: Any) -> Any:
         if isinstance(rows, dict):
             return {name: self._tokenised(some) for name, some in rows.items()}
         return rows if rows is None or isinstance(rows, Examples | str) else from_rows(rows, self._formatter, self.loss)
+
+    def _frozen(self, teacher: Any) -> Teacher | None:
+        if not self.loss.needs_teacher:
+            return None
+        return Teacher(teacher.eval().requires_grad_(False).to(self.args.device), self.loss.divergence)
+
+    def _sampling(self, text: Examples | None, max_new_tokens: int) -> OnPolicy | None:
+        settings = self.loss.rollout()
+        if settings is None:
+            return None
+        assert self._teacher is not None, "every loss over samples is relative to a teacher"
+        end_id, padding = self._formatter.end_id, self._layout.pad_id
+        sampler = Sampler(self.model, self._teacher.model, end_id, padding, max_new_tokens, settings)
+        # Every process has prompts of its own, and must not draw the same numbers for them.
+        seed = self.args.seed + 1_000_003 * self.accelerator.process_index
+        return OnPolicy(sampler, self._layout, text if settings.with_text else None, seed)
+
+    def _referenced(self, examples: Any) -> Any:
+        """With log-likelihoods under the model as it is, which must be the initial student."""
+        if isinstance(examples, dict):
+            return {name: self._referenced(some) for name, some in examples.items()}
+        if examples is None or isinstance(examples, str) or all(e.reference_logps is not None for e in examples):
+            return examples
+        if self.state.global_step:
+            raise PladError(
+                "a loss relative to the initial student needs its log-likelihoods, and training has begun. "
+                "Give the examples to the trainer as eval_dataset."
+            )
+        model: Any = self.model
+        was_training = model.training
+        model.eval()
+        found = with_reference(examples, partial(self._score, model), self.args.eval_batch_size)
+        model.train(was_training)
+        return found
+
+    def _score(self, model: nn.Module, examples: list[Example]) -> Sequences:
+        with self.accelerator.autocast():
+            return sequences(model, self._prepare_inputs(self._layout(examples)))
+
+    def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
+        """A step's micro-batches. Of a loss that learns from samples, they are drawn here, by the seed and the step."""
+        if self._on_policy is None:
+            return super().get_batch_samples(epoch_iterator, num_batches, device)
+        batches = self._drawn(list(islice(epoch_iterator, num_batches)))
+        return batches, self._get_num_items_in_batch(batches, device)
+
+    def _drawn(self, batches: list[Any]) -> list[Any]:
+        if self._on_policy is None or not batches:
+            return batches
+        with self.accelerator.autocast():
+            return self._on_policy([batch["examples"] for batch in batches], self.state.global_step)
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -87,7 +155,7 @@ class PladTrainer(Trainer):
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
-            return within(model, inner, partial(sequences, batch=inputs))
+            return within(model, inner, partial(sequences, batch=inputs, teacher=self._teacher))
 
     def _get_num_items_in_batch(self, batch_samples: list[Batch], device: torch.device) -> Tensor | None:
         if not batch_samples:
@@ -152,9 +220,11 @@ class PladTrainer(Trainer):
         self.model_wrapped.eval()
         started = time.time()
         totals: dict[str, Any] = {}
-        for inputs in self.get_eval_dataloader(self._tokenised(eval_dataset)):
+        rows = self._tokenised(eval_dataset)
+        for inputs in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
+            [batch] = self._drawn([inputs])
             with torch.no_grad():
-                scored = self._forward(self.model_wrapped, self._prepare_inputs(inputs))
+                scored = self._forward(self.model_wrapped, self._prepare_inputs(batch))
             output = self.loss(scored.first(self._fresh(len(scored.lengths_BR))))
             for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
                 totals[name] = totals.get(name, 0) + value
@@ -175,3 +245,16 @@ class PladTrainer(Trainer):
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
         tokens = int((inputs["example"] >= 0).sum()) if "example" in inputs else int(inputs["attention_mask"].sum())
         return 6 * tokens * sum(p.numel() for p in base_model(self.model).parameters())
+
+
+def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
+    """The collator of a loss that makes its batches itself."""
+    return {"examples": examples}
+
+
+def _check_company(loss: Loss, teacher: Any, text: Examples | None) -> None:
+    if loss.needs_teacher and teacher is None:
+        raise PladError(f"{type(loss).__name__} compares with a teacher's distributions. Give teacher=MODEL.")
+    settings = loss.rollout()
+    if settings and settings.with_text and not text:
+        raise PladError("this loss adds the likelihood of people's text. Give text=EXAMPLES, or set its text to 0.")
