@@ -57,7 +57,6 @@ class MiniLLM(Loss):
         long = -self._surrogate(ratio_BT, self._returns(reward_BT, length_B)).sum()
         text = self._text(sequences)
         metrics = {
-            "length": length_B.sum(),
             "reverse_kl": -reward_BT.sum(),
             "text_nll": text.detach(),
         }

@@ -26,7 +26,7 @@ from plad.training.reference import with_reference
 from plad.training.rollout import OnPolicy, Sampler
 
 TOTALS = "plad_totals.json"
-"""In a checkpoint: what _remember has summed since the last log."""
+"""In a checkpoint: what _add has summed since the last log."""
 
 
 class PladTrainer(Trainer):
@@ -146,7 +146,7 @@ class PladTrainer(Trainer):
     ) -> Any:
         """The share of this micro-batch in the average over the global batch's units."""
         output = self.loss(self._forward(model, inputs))
-        self._remember(output)
+        self._add(self._totals, output, inputs)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         loss = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
@@ -170,9 +170,13 @@ class PladTrainer(Trainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         return LengthGrouped(examples.tokens, batch, seed)
 
-    def _remember(self, output: LossOutput) -> None:
-        for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
-            self._totals[name] = self._totals.get(name, torch.zeros((), device=value.device)) + value.detach()
+    def _add(self, totals: dict[str, Tensor], output: LossOutput, batch: Batch) -> None:
+        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length."""
+        parts = {"loss": output.loss, "units": output.units, **output.metrics}
+        if self._on_policy is not None:
+            parts |= {"samples": (batch["lengths"][:, 0] > 0).sum(), "length": batch["lengths"][:, 0].sum()}
+        for name, value in parts.items():
+            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The loss and its own metrics, averaged over the units since the last log."""
@@ -203,8 +207,8 @@ class PladTrainer(Trainer):
 
     def _averages(self, totals: dict[str, Tensor]) -> dict[str, float]:
         summed = self._summed(totals)
-        units = summed.pop("units")
-        return {name: value / units for name, value in summed.items()}
+        units, samples = summed.pop("units"), summed.pop("samples", 1.0)
+        return {name: value / (samples if name == "length" else units) for name, value in summed.items()}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -219,15 +223,14 @@ class PladTrainer(Trainer):
             }
         self.model_wrapped.eval()
         started = time.time()
-        totals: dict[str, Any] = {}
+        totals: dict[str, Tensor] = {}
         rows = self._tokenised(eval_dataset)
         for inputs in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
             [batch] = self._drawn([inputs])
             with torch.no_grad():
                 scored = self._forward(self.model_wrapped, self._prepare_inputs(batch))
-            output = self.loss(scored.first(self._fresh(len(scored.lengths_BR))))
-            for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
-                totals[name] = totals.get(name, 0) + value
+            fresh = scored.first(self._fresh(len(scored.lengths_BR)))
+            self._add(totals, self.loss(fresh), {"lengths": fresh.lengths_BR})
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
         self.log(metrics)
