@@ -4,10 +4,10 @@
     python benchmarks/train_throughput.py --task debian --dtype fp32 --out debian-fp32.json
 
 Each side is a process of its own that holds its model and waits; the parent lets one at a time make a whole pass over
-the same fixed pairs, in turns, after a warm-up. So all sides meet the same machine, steps of unlike length are compared
-as sums, and each side's peak memory is its own. All sides train the same LoRA on the same weights in the same dtype with
-the same batch, AdamW, no gradient checkpointing, length-grouped. TRL has no reference pass to make: CPO's hinge has
-no reference, and DPO's is given zeros in place of log-probabilities.
+the same fixed pairs, in turns, after a warm-up. So all sides meet the same machine, steps of unlike length are
+compared as sums, and each side's peak memory is its own. All sides train the same LoRA on the same weights in the same
+dtype with the same batch, AdamW, no gradient checkpointing, length-grouped. TRL has no reference pass to make: CPO's
+hinge has no reference, and DPO's is given zeros in place of log-probabilities.
 
 In the same run the machine's matmul rate at the model's own shapes is measured, and plad's share of it reported: FLOPs
 that the gradient needs (2 a weight and token forward, 2 back through frozen weights, the head at response positions)
@@ -17,6 +17,7 @@ by time.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import os
@@ -257,7 +258,7 @@ def pairs_of(task: str, count: int) -> list[dict[str, str]]:
     prompts = list(sample(SOURCES[task]().prompts(), count + 1))
     return [
         {"prompt": as_text(p.prompt) + "\n\n", "chosen": p.reference or "", "rejected": q.reference or ""}
-        for p, q in zip(prompts, prompts[1:], strict=False)
+        for p, q in itertools.pairwise(prompts)
     ]
 
 
@@ -284,7 +285,7 @@ def needed_flops(model: Any, tokenizer: Any, rows: list[Any]) -> float:
 
 
 def matmul_rate(model: Any, given: argparse.Namespace) -> float:
-    """FLOP/s of products of the model's own matrices with as many rows as a micro-batch has: total work by total time."""
+    """FLOP/s of products with the model's own matrices, of as many rows as a micro-batch has."""
     import torch
 
     dtype = torch.bfloat16 if given.dtype == "bf16" else torch.float32
@@ -328,7 +329,8 @@ def show(given: argparse.Namespace, found: dict[str, dict[str, Any]], rate: floa
         "sides": found,
     }
     print(
-        f"{given.model}, {given.task}, {given.dtype}, {given.pairs} pairs in steps of {BATCH}; matmul {rate / 1e9:.0f} GFLOP/s"
+        f"{given.model}, {given.task}, {given.dtype}, {given.pairs} pairs in steps of {BATCH}; "
+        f"matmul {rate / 1e9:.0f} GFLOP/s"
     )
     for name, told in found.items():
         line = f"{name:<8} {told['pairs_per_second']:7.3f} pairs/s  median step {told['median_step']:6.2f} s"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
@@ -21,6 +21,7 @@ from plad.data import SOURCES, Splits
 from plad.errors import PladError, nearest
 from plad.generation import Sampling
 from plad.losses import LOSSES, RankingCalibration
+from plad.methods import METHODS, SFT, Method, Plad, SeqKD
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS
 from plad.spec import Spec
@@ -40,6 +41,7 @@ def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
 Scorer: Any = variant(SCORERS)
+AnyMethod: Any = variant(METHODS, default="plad")
 Objective: Any = variant({name: LOSSES[name] for name in ("ranking", "margin")}, default="ranking")
 
 
@@ -57,9 +59,13 @@ class Training(Optimisation):
 
 
 class Distillation(Training):
-    """The student's training on preference pairs. LoRA by default, as in the paper; `lora: null` trains it whole."""
+    """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
-    loss: Objective = RankingCalibration()
+    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method.
+    """
+
+    method: AnyMethod = Field(Plad(), description="what the run is about")
+    loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
 
 
@@ -83,19 +89,6 @@ class Pairing(Spec):
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
 
 
-class Baseline(Spec):
-    """A method to compare with. It takes as many optimiser steps as the distillation, at a learning rate of its own."""
-
-    learning_rate: float | None = Field(None, gt=0, description="that of distill where null")
-
-
-class Baselines(Spec):
-    """Which methods the student is compared with; null leaves one out."""
-
-    sft: Baseline | None = Baseline()
-    seqkd: Baseline | None = Baseline()
-
-
 class Evaluation(Spec):
     """How models answer the test split and who judges the answers."""
 
@@ -103,6 +96,10 @@ class Evaluation(Spec):
     sampling: Sample | None = Field(None, description="that of sample where null")
     judge_prompts: int | None = Field(None, ge=1, description="training prompts that a judge learns from; null for all")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
+
+
+TAKEN = ("teacher", "student", "judge", "results")
+"""Names that stand for something else in a run folder."""
 
 
 class Recipe(Spec):
@@ -117,7 +114,10 @@ class Recipe(Spec):
     sample: Sample = Sample()
     pairs: Pairing = Pairing()
     distill: Distillation = Distillation()
-    baselines: Baselines = Baselines()
+    baselines: dict[str, AnyMethod | None] = Field(
+        {"sft": SFT(), "seqkd": SeqKD()},
+        description="names of our own to methods to compare with; without `type` the name is the type; null is none",
+    )
     evaluate: Evaluation
 
     @field_validator("name")
@@ -126,6 +126,38 @@ class Recipe(Spec):
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError("must be letters, digits and any of . _ - (first neither . nor -), for it names a folder")
         return name
+
+    @field_validator("baselines", mode="before")
+    @classmethod
+    def _typed_by_name(cls, baselines: Any) -> Any:
+        """The two that always run unless they are null, and a `type` where the name says it."""
+        if not isinstance(baselines, Mapping):
+            return baselines
+        named = {"sft": {}, "seqkd": {}, **baselines}
+        return {
+            name: {"type": name, **method} if isinstance(method, Mapping) else method for name, method in named.items()
+        }
+
+    @field_validator("baselines")
+    @classmethod
+    def _names_are_files(cls, baselines: dict[str, Any]) -> dict[str, Any]:
+        for name in baselines:
+            if not re.fullmatch(r"\w[\w.+-]*", name) or name in TAKEN:
+                raise ValueError(
+                    f"the name of a method is letters, digits and any of . _ + - and none of {', '.join(TAKEN)}; "
+                    f"{name!r} names files"
+                )
+        return baselines
+
+    @property
+    def methods(self) -> dict[str, Method]:
+        """How each trained student came to be, by its name; the last is the one that the run is about.
+
+        That one is named after its method, and stands in the place of a baseline of the same name.
+        """
+        main = self.distill.method
+        compared = {name: method for name, method in self.baselines.items() if method and name != main.type}
+        return {**compared, main.type: main}
 
     def check(self) -> None:
         """What no single field can tell, before any work.
@@ -144,7 +176,7 @@ class Recipe(Spec):
             except PladError as error:
                 yield f"{name}.model", str(error)
         loss, pairs = self.distill.loss, self.pairs
-        if loss.needs_scores and pairs.scorer is None:
+        if self._scores_needed and pairs.scorer is None:
             yield (
                 "distill.loss",
                 f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
@@ -167,7 +199,11 @@ class Recipe(Spec):
     @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
-        return self.distill.loss.needs_scores or self.pairs.real_share > 0
+        return self._scores_needed or self.pairs.real_share > 0
+
+    @property
+    def _scores_needed(self) -> bool:
+        return any(method.objective(self.distill.loss).needs_scores for method in self.methods.values())
 
     def to_yaml(self) -> str:
         """The recipe with every default written out."""
@@ -328,13 +364,19 @@ def _follow(location: Sequence[Any]) -> tuple[list[str], list[type[Spec]]]:
     """
     place: list[str] = []
     kinds: list[type[Spec]] = [Recipe]
+    named = False
     for step in location:
+        if named:  # a key that the user made up
+            place.append(str(step))
+            named = False
+            continue
         if len(kinds) > 1 and step in map(_tag, kinds):
             kinds = [kind for kind in kinds if _tag(kind) == step]
             continue
         place.append(str(step))
         field = kinds[0].model_fields.get(step) if len(kinds) == 1 else None
         kinds = _specs(field.annotation) if field else []
+        named = field is not None and get_origin(field.annotation) is dict
     return place, kinds
 
 

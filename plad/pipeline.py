@@ -18,6 +18,7 @@ from typing import Any
 from plad import stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
+from plad.methods import Method
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, timed
 
@@ -43,12 +44,6 @@ class Task:
         return self.name.split("/")[0]
 
 
-def students(recipe: Recipe) -> list[str]:
-    """The trained students, baselines first."""
-    wanted = [name for name in ("sft", "seqkd") if getattr(recipe.baselines, name) is not None]
-    return [*wanted, "plad"]
-
-
 def plan(recipe: Recipe) -> list[Task]:
     """Every task of a recipe, in an order in which each comes after those it needs."""
     data = recipe.model_dump(mode="json")
@@ -65,7 +60,7 @@ def plan(recipe: Recipe) -> list[Task]:
         )
     settings = {"pairs": data["pairs"] if recipe.scores_pairs else None}
     tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
-    tasks += [_distill(name, data) for name in students(recipe)]
+    tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
     return tasks + _evaluate(recipe, data)
 
 
@@ -113,6 +108,7 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "prompt": data["prompt"],
         "sample": [data["sample"], data["evaluate"]["sampling"]],
         "scorers": [data["evaluate"]["judge"], data["pairs"]["scorer"] if recipe.scores_pairs else None],
+        "white_box": stages.white_box(recipe),
     }
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
@@ -131,12 +127,13 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     return _task("prepare", stages.prepare, settings, [], *(f"data/{name}.jsonl" for name in stages.SPLITS))
 
 
-def _distill(name: str, data: Mapping[str, Any]) -> Task:
-    settings = {"distill": dict(data["distill"])}
-    if name != "plad":
-        # A baseline shares the steps and the optimiser, but not the loss.
-        del settings["distill"]["loss"]
-        settings["baseline"] = data["baselines"][name]
+def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
+    optimisation = {key: value for key, value in data["distill"].items() if key not in ("method", "loss")}
+    if method.calibrated:
+        optimisation["loss"] = data["distill"]["loss"]
+    settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
+    if method.learns_from == "samples":
+        settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
     after = ["prepare", "sft/student", "pair"]
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
@@ -145,7 +142,7 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     taught = ("judge", "judge_prompts", "judge_samples")
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
-    names = ["teacher", "student", *students(recipe)]
+    names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
     for name in names:
         after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
@@ -153,7 +150,7 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
     answers = [f"evaluate/{name}" for name in names]
     table = partial(stages.summarise, names=names)
-    tasks.append(_task("evaluate/results", table, {}, answers, "evaluation/results.json"))
+    tasks.append(_task("evaluate/results", table, {"models": names}, answers, "evaluation/results.json"))
     return [*tasks, _task("report", stages.report, {}, ["evaluate/results"], "report.html", "report.md")]
 
 

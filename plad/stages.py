@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,15 @@ from plad.config import ModelRole, Recipe, Sample, Training
 from plad.data import make_pairs, reorder, split
 from plad.errors import PladError
 from plad.losses import Loss, NegativeLogLikelihood
+from plad.methods import Method
 from plad.models import PromptFormat
 from plad.models.load import load_folder
 from plad.models.prompts import Formatter
+from plad.models.vocabulary import check_alike, check_same_tokens
 from plad.progress import Display
 from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
-from plad.training.examples import Examples, from_pairs, from_references
+from plad.training.examples import Examples, from_answers, from_pairs, from_references
 
 SPLITS = ("train", "distill", "validation", "test")
 
@@ -68,6 +70,11 @@ def check(context: Context) -> dict[str, Any]:
             _check_room(recipe, name, getattr(recipe, name).model.shape())
         except PladError as error:
             raise PladError(f"{name}.model: {error}") from None
+    if names := white_box(recipe):
+        try:
+            check_alike(recipe.teacher.model, recipe.student.model)
+        except PladError as error:
+            raise PladError(f"method {names[0]}: {error}") from None
     used = {"evaluate.judge": recipe.evaluate.judge}
     if recipe.scores_pairs:
         used["pairs.scorer"] = recipe.pairs.scorer
@@ -75,6 +82,11 @@ def check(context: Context) -> dict[str, Any]:
         with context.display.bar(f"trying {place}", None):
             _try_scorer(scorer, place)
     return {}
+
+
+def white_box(recipe: Recipe) -> list[str]:
+    """The names of the methods that look inside the teacher."""
+    return [name for name, method in recipe.methods.items() if method.objective(recipe.distill.loss).needs_teacher]
 
 
 def prepare(context: Context) -> dict[str, Any]:
@@ -140,30 +152,24 @@ def pair(context: Context) -> dict[str, Any]:
 
 
 def distill(context: Context, name: str) -> dict[str, Any]:
-    """Train the initial student further: `plad` on the pairs, `seqkd` on the teacher's text, `sft` on references.
-
-    All take the optimiser steps that `plad` takes.
-    """
+    """Train the initial student further by the method of that name. All take the steps that the pairs make."""
     recipe = context.recipe
-    base = context.run.path("models", "student")
+    method = recipe.methods[name]
+    loss = method.objective(recipe.distill.loss)
     model, tokenizer = _load(context, "student")
     formatter = _formatter(recipe.prompt, tokenizer, model)
-    settings: Training = recipe.distill
-    loss: Loss = NegativeLogLikelihood()
-    if name == "plad":
-        loss = recipe.distill.loss
-        examples: Examples = from_pairs(context.pairs(), formatter, loss)
-    else:
-        baseline = getattr(recipe.baselines, name)
-        pairs = len(context.pairs())
-        steps = recipe.distill.max_steps or round(-(-pairs // recipe.distill.batch_size) * recipe.distill.epochs)
-        rate = baseline.learning_rate or recipe.distill.learning_rate
-        settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
-        if name == "sft":
-            examples = from_references(context.prompts("train"), formatter)
-        else:
-            examples = from_pairs(_teacher_text(context), formatter, loss)
-    return _train(context, name, model, tokenizer, loss, {"train": examples}, settings, base=base)
+    steps = recipe.distill.max_steps or round(
+        -(-len(context.pairs()) // recipe.distill.batch_size) * recipe.distill.epochs
+    )
+    rate = method.learning_rate or recipe.distill.learning_rate
+    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
+    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss)}
+    if loss.needs_teacher:
+        data["teacher"], teachers = _load(context, "teacher")
+        check_same_tokens(teachers, tokenizer)
+    if (rollout := loss.rollout()) and rollout.with_text:
+        data["text"] = from_references(context.prompts("train"), formatter)
+    return _train(context, name, model, tokenizer, loss, data, settings, base=context.run.path("models", "student"))
 
 
 def train_judge(context: Context) -> dict[str, Any]:
@@ -216,13 +222,7 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     """The results of all models in one table of estimates."""
     from plad.evaluation.measure import summarise as table
 
-    labels = {
-        "teacher": "Teacher",
-        "student": "Initial student",
-        "sft": "SFT, continued",
-        "seqkd": "SeqKD",
-        "plad": "PLaD",
-    }
+    labels = {"teacher": "Teacher", "student": "Initial student", **_labels(context.recipe)}
     rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
     parameters = {
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
@@ -230,7 +230,8 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
     judged = context.run.finished("evaluate/judge") or {}
     scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {})}
-    results = {"task": context.recipe.task.source.type, "scorer": scorer, **results}
+    about = {"task": context.recipe.task.source.type, "subject": names[-1], "scorer": scorer}
+    results = {**about, **results}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
 
@@ -350,14 +351,30 @@ def _formatter(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Forma
     return prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
 
 
-def _teacher_text(context: Context) -> list[PreferencePair]:
-    """The teacher's finished, non-empty answers, as what SeqKD imitates."""
-    prompts = {prompt.id: prompt for prompt in context.prompts("distill")}
-    return [
-        PreferencePair(g.id, prompts[g.id].prompt, chosen=g.response, rejected="")
-        for g in context.generations("teacher")
-        if g.finished and g.response.strip()
-    ]
+def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss) -> Examples:
+    """The text that a method learns from."""
+    if method.learns_from == "references":
+        return from_references(context.prompts("train"), formatter)
+    if method.learns_from == "pairs":
+        return from_pairs(context.pairs(), formatter, loss)
+    sources = {"samples": (), "both": ("teacher", "student")}.get(method.learns_from, (method.learns_from,))
+    return from_answers(_answered(context, sources), formatter)
+
+
+def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
+    """The prompts of the distillation half that all of the models answered and ended, each with their answers."""
+    whole = [{g.id: g.response for g in context.generations(n) if g.finished and g.response.strip()} for n in names]
+    for prompt in context.prompts("distill"):
+        if all(prompt.id in answers for answers in whole):
+            yield prompt, [answers[prompt.id] for answers in whole]
+
+
+def _labels(recipe: Recipe) -> dict[str, str]:
+    """What to call each trained student: its method, and its own name where that is another."""
+    return {
+        name: method.label if name == method.type else f"{method.label} ({name})"  # type: ignore[attr-defined]
+        for name, method in recipe.methods.items()
+    }
 
 
 def _scored(context: Context, pairs: list[PreferencePair], scorer: Any) -> list[PreferencePair]:
@@ -409,6 +426,9 @@ def _train(
                 context.workspace,
                 context.seed(f"train {name}"),
                 validation=data.get("validation"),
+                teacher=data.get("teacher"),
+                text=data.get("text"),
+                max_new_tokens=context.recipe.sample.max_new_tokens,
                 progress=show,
             )
         )

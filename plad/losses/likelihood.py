@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 from torch import Tensor
 
-from plad.losses.sequence import LossOutput, Sequences
-from plad.spec import Spec
+from plad.losses.sequence import Loss, LossOutput, Sequences
 
 
-class NegativeLogLikelihood(Spec):
+class NegativeLogLikelihood(Loss):
     """`− Σ_t log q(y_t | x, y_<t)`, averaged by the engine over the tokens of the global batch.
 
     On a human's text it is supervised fine-tuning; on a teacher's it is SeqKD (Kim and Rush 2016, arXiv 1606.07947).
     """
-
-    responses: ClassVar[int] = 1
-    needs_scores: ClassVar[bool] = False
 
     type: Literal["nll"] = "nll"
 

@@ -6,22 +6,19 @@ log-likelihood; neither has a reference model.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from plad.errors import PladError
+from plad.losses.pairs import PairLoss
 from plad.losses.sequence import LossOutput, Normalisation, Sequences
-from plad.spec import Spec
 
 
-class _Calibration(Spec):
-    """A hinge on log q(y⁺|x) − log q(y⁻|x). Subclasses say how large the gap must be."""
-
-    responses: ClassVar[int] = 2
-    needs_scores: ClassVar[bool] = False
+class Calibration(PairLoss):
+    """`max(0, target − log q(y⁺|x) + log q(y⁻|x)) − λ·log q(y⁺|x)`. Subclasses say how large the gap must be."""
 
     margin: float = Field(1.0, ge=0, allow_inf_nan=False, description="β: the gap in nats that a pair must reach")
     normalise: Normalisation = Field("mean", description="divide a sequence's log-likelihood by its tokens, or not")
@@ -31,45 +28,31 @@ class _Calibration(Spec):
 
     def target(self, scores_BR: Tensor | None) -> float | Tensor:
         """The gap that each pair must reach, in nats: a number or (B,)."""
-        raise NotImplementedError
+        return self.margin
 
-    def units(self, lengths_BR: Tensor) -> Tensor:
-        """Pairs."""
-        return torch.tensor(lengths_BR.shape[0], device=lengths_BR.device)
+    def hinge(self, sequences: Sequences) -> Tensor:
+        """What each pair lacks of its gap, (B,)."""
+        chosen_B, rejected_B = sequences.logps(self.normalise).unbind(-1)
+        return (self.target(sequences.scores_BR) - (chosen_B - rejected_B)).clamp(min=0)
+
+    def per_pair(self, sequences: Sequences) -> Tensor:
+        """The hinge, and the anchor: the hinge alone is content when both likelihoods fall, the rejected one faster."""
+        return self.hinge(sequences) - self.anchor * sequences.logps(self.normalise)[:, 0]
 
     def __call__(self, sequences: Sequences) -> LossOutput:
-        """`Σ max(0, target − log q(y⁺) + log q(y⁻)) − λ·log q(y⁺)` over B pairs; response 0 is y⁺, 1 is y⁻.
-
-        The hinge alone is content when both likelihoods fall, the rejected one faster; the anchor is not.
-        """
-        chosen_B, rejected_B = sequences.logps(self.normalise).unbind(-1)
-        gap_B = chosen_B - rejected_B
-        hinge_B = (self.target(sequences.scores_BR) - gap_B).clamp(min=0)
-        active = (hinge_B > 0).sum()
-        return LossOutput(
-            loss=(hinge_B - self.anchor * chosen_B).sum(),
-            units=self.units(sequences.lengths_BR),
-            active=None if self.anchor else active,
-            metrics={
-                "margin": gap_B.detach().sum(),
-                "accuracy": (gap_B > 0).sum(),
-                "active": active,
-                "chosen_logp": chosen_B.detach().sum(),
-                "rejected_logp": rejected_B.detach().sum(),
-            },
-        )
+        """As every pair loss; logged is also how many pairs still lack some of their gap."""
+        output = super().__call__(sequences)
+        active = (self.hinge(sequences) > 0).sum()
+        return replace(output, metrics={**output.metrics, "active": active}, active=None if self.anchor else active)
 
 
-class RankingCalibration(_Calibration):
+class RankingCalibration(Calibration):
     """`max(0, β − log q(y⁺) + log q(y⁻))`: the same gap for every pair (arXiv 2406.02886, ranking calibration)."""
 
     type: Literal["ranking"] = "ranking"
 
-    def target(self, scores_BR: Tensor | None) -> float:
-        return self.margin
 
-
-class MarginCalibration(_Calibration):
+class MarginCalibration(Calibration):
     """`max(0, β·(s(y⁺) − s(y⁻)) − log q(y⁺) + log q(y⁻))`: a gap in proportion to a scorer's.
 
     A pair whose scores say that the rejected response was the better one gets a negative target: it must not be

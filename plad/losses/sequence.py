@@ -1,14 +1,19 @@
-"""The log-likelihood of a sequence: the only place where token log-probabilities become one number.
+"""What a model says of a batch, and what a loss is: the only place where token log-probabilities become one number.
 
-Shape legend: B examples, R responses of one example, T response tokens (the longest of the batch).
+Shape legend: B examples, R responses of one example, T response tokens (the longest of the batch), S the response
+tokens of the whole batch, V vocabulary.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import ClassVar, Literal
 
+import torch
 from torch import Tensor
+
+from plad.spec import Spec
 
 Normalisation = Literal["mean", "sum"]
 
@@ -22,16 +27,41 @@ class Sequences:
         lengths_BR: the number of tokens of each response, its end token included; 0 where an example has
             fewer than R responses.
         scores_BR: what a scorer gave each response, or None.
+        reference_logps_BR: log q₀(y | x), the sum over the tokens, under the student before training; or None.
+        teacher_logps_BRT: log p(y_t | x, y_<t) under the teacher; None for a loss that has no use for one.
+        divergence_BRT: the loss's own divergence of the two token distributions; None likewise.
+        sampling_logps_BRT: log-probability of each token under what it was drawn from; None unless drawn in training.
     """
 
     token_logps_BRT: Tensor
     lengths_BR: Tensor
     scores_BR: Tensor | None = None
+    reference_logps_BR: Tensor | None = None
+    teacher_logps_BRT: Tensor | None = None
+    divergence_BRT: Tensor | None = None
+    sampling_logps_BRT: Tensor | None = None
 
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""
-        total_BR = self.token_logps_BRT.sum(-1)
+        return self._normalised(self.token_logps_BRT.sum(-1), normalise)
+
+    def reference_logps(self, normalise: Normalisation = "sum") -> Tensor:
+        """log q₀(y | x) of each response under the initial student, (B, R), likewise."""
+        return self._normalised(wanted(self.reference_logps_BR, "reference log-probabilities"), normalise)
+
+    def _normalised(self, total_BR: Tensor, normalise: Normalisation) -> Tensor:
         return total_BR / self.lengths_BR.clamp(min=1) if normalise == "mean" else total_BR
+
+
+def wanted(tensor: Tensor | None, what: str) -> Tensor:
+    """The tensor, which whoever calls the loss must have computed.
+
+    Raises:
+        ValueError: it is None. The engine computes what the loss declares, so no user meets this.
+    """
+    if tensor is None:
+        raise ValueError(f"this loss needs {what}, and the sequences hold none.")
+    return tensor
 
 
 @dataclass(frozen=True)
@@ -45,23 +75,62 @@ class LossOutput:
 
     loss: Tensor
     units: Tensor
-    active: Tensor | None = None
     metrics: dict[str, Tensor] = field(default_factory=dict)
+    active: Tensor | None = None
 
 
-class Loss(Protocol):
-    """A named objective: how many responses an example holds, and the loss of a batch of them."""
+@dataclass(frozen=True)
+class Rollout:
+    """How a loss that learns from the student's own samples wants them drawn, token by token.
 
-    @property
-    def responses(self) -> int:
-        """1 for a likelihood of the chosen response, 2 for a preference."""
+    Attributes:
+        teacher_share: α; the next token is drawn from α·p + (1 − α)·q.
+        with_text: add as many texts of people as there are samples, as response 1 of examples of their own.
+    """
 
-    @property
-    def needs_scores(self) -> bool:
-        """Whether every response must carry a scorer's score."""
+    temperature: float = 1.0
+    teacher_share: float = 0.0
+    with_text: bool = False
 
+
+class Loss(Spec):
+    """A named objective: what an example must hold, and the loss of a batch of them.
+
+    A subclass names what the engine must compute for it; the defaults are those of a plain likelihood.
+    """
+
+    responses: ClassVar[int] = 1
+    """1 for a likelihood of the chosen response, 2 for a preference."""
+    needs_scores: ClassVar[bool] = False
+    """Whether every response must carry a scorer's score."""
+    needs_reference: ClassVar[bool] = False
+    """Whether every response must carry its log-likelihood under the initial student."""
+    needs_teacher: ClassVar[bool] = False
+    """Whether the teacher's token distributions are compared with the student's, by `divergence`."""
+
+    def rollout(self) -> Rollout | None:
+        """How to sample in training; None for a loss over a fixed data set."""
+        return None
+
+    def divergence(self, student_SV: Tensor, teacher_SV: Tensor, response_S: Tensor) -> Tensor:
+        """The divergence of two token distributions at every position, (S,); asked for where `needs_teacher`.
+
+        Args:
+            student_SV: fp32 logits over the tokens that both models have.
+            teacher_SV: the same of the teacher; no gradient goes there.
+            response_S: the number of the response that each position belongs to.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
     def units(self, lengths_BR: Tensor) -> Tensor:
         """How many units (pairs or tokens) a batch of these response lengths holds."""
 
+    @abstractmethod
     def __call__(self, sequences: Sequences) -> LossOutput:
         """The loss of a batch, summed over its units."""
+
+
+def count(number: int, like: Tensor) -> Tensor:
+    """A number as a tensor on the device of `like`."""
+    return torch.tensor(number, device=like.device)

@@ -37,7 +37,7 @@ def win_rate_charts(run: RunFiles) -> list[Chart]:
     )
     charts = []
     for key, title in kinds:
-        found = [(row["name"], run.label(row["name"]), row[key]) for row in rows if _has_value(row.get(key))]
+        found = [(run.hue(row["name"]), run.label(row["name"]), row[key]) for row in rows if _has_value(row.get(key))]
         if found:
             charts.append(interval_chart(f"chart-{key.replace('_', '-')}", title, found))
     return charts
@@ -61,10 +61,11 @@ def interval_chart(name: str, title: str, rows: Sequence[tuple[str, str, Estimat
 
 def training_charts(run: RunFiles) -> list[Chart]:
     """Losses apart by kind, for a ranking loss and a likelihood share no scale; then what the pairs did."""
-    ranking = {name: rows for name, rows in run.histories.items() if any("margin" in row for row in rows)}
-    likelihood = {name: rows for name, rows in run.histories.items() if name not in ranking}
+    ranking, sampled = (_with_key(run, key) for key in ("margin", "length"))
+    likelihood = {name: rows for name, rows in run.histories.items() if name not in {**ranking, **sampled}}
+    length = "Mean length of the samples drawn in training, tokens"
     charts = [
-        _curves(run, "chart-loss", "Loss of supervised training", likelihood, {"loss": "", "eval_loss": "held out"}),
+        _curves(run, "chart-loss", "Loss per token", likelihood, {"loss": "", "eval_loss": "held out"}),
         _curves(run, "chart-ranking", "Loss on preference pairs", ranking, {"loss": "", "eval_loss": "held out"}),
         _curves(run, "chart-margin", "Margin: preferred minus rejected log-likelihood", ranking, {"margin": ""}),
         _curves(run, "chart-accuracy", "Share of pairs ranked as preferred", ranking, {"accuracy": ""}),
@@ -75,9 +76,15 @@ def training_charts(run: RunFiles) -> list[Chart]:
             ranking,
             {"chosen_logp": "preferred", "rejected_logp": "rejected"},
         ),
+        _curves(run, "chart-sampled", "Loss on own samples", sampled, {"loss": ""}),
+        _curves(run, "chart-length", length, sampled, {"length": ""}),
         _curves(run, "chart-active", "Share of pairs that still give a gradient", ranking, {"active": ""}),
     ]
     return [chart for chart in charts if chart]
+
+
+def _with_key(run: RunFiles, key: str) -> dict[str, Sequence[Mapping[str, Any]]]:
+    return {name: rows for name, rows in run.histories.items() if any(key in row for row in rows)}
 
 
 def _curves(
@@ -85,13 +92,14 @@ def _curves(
 ) -> Chart | None:
     second = list(keys)[1:]
     series = [
-        Series(model, " · ".join(filter(None, (run.label(model), note))), points, dashed=key in second)
+        Series(run.hue(model), " · ".join(filter(None, (run.label(model), note))), points, dashed=key in second)
         for model, rows in histories.items()
         for key, note in keys.items()
         if (points := points_of(rows, key))
     ]
     if not series:
         return None
+    shown = [model for model, rows in histories.items() if any(points_of(rows, key) for key in keys)]
     said = "; ".join(
         f"{line.label} from {_short(line.points[0][1])} to {_short(line.points[-1][1])}" for line in series
     )
@@ -99,16 +107,17 @@ def _curves(
     body = tuple((line.label, str(step), _short(value)) for line in series for step, value in thinned(line.points, 12))
     smooth = any(line.noisy for line in series)
     note = "Thin: as logged. Thick: running mean." if smooth else ""
-    return Chart(title, svg, _legend(run, series, keys), ("", "Step", "Value"), body, note)
+    return Chart(title, svg, _legend(run, series, keys, shown), ("", "Step", "Value"), body, note)
 
 
-def _legend(run: RunFiles, series: Sequence[Series], keys: Mapping[str, str]) -> tuple[tuple[str, str, bool], ...]:
-    models = dict.fromkeys(line.model for line in series)
+def _legend(
+    run: RunFiles, series: Sequence[Series], keys: Mapping[str, str], models: Sequence[str]
+) -> tuple[tuple[str, str, bool], ...]:
     if len(models) == 1:
-        return tuple((line.label, variable(line.model), line.dashed) for line in series)
+        return tuple((line.label, variable(line.hue), line.dashed) for line in series)
     # One entry a model and one for the dashes; every combination would fill the page.
     dashed = (list(keys.values())[-1], "--muted", True)
-    entries = tuple((run.label(model), variable(model), False) for model in models)
+    entries = tuple((run.label(model), variable(run.hue(model)), False) for model in models)
     return (*entries, dashed) if any(line.dashed for line in series) else entries
 
 
@@ -116,7 +125,7 @@ def _lines(axes: Any, series: Sequence[Series]) -> None:
     for line in series:
         points = thinned(line.points, 400)
         steps, values = [step for step, _ in points], [value for _, value in points]
-        look = {"color": color(line.model), "linestyle": (0, (3, 2)) if line.dashed else "-"}
+        look = {"color": color(line.hue), "linestyle": (0, (3, 2)) if line.dashed else "-"}
         # One point makes no line.
         marker = "o" if len(steps) == 1 else ""
         if line.noisy:

@@ -16,7 +16,7 @@ Point = tuple[int, float]
 class Series:
     """One line of a chart."""
 
-    model: str
+    hue: str
     label: str
     points: Sequence[Point]
     dashed: bool = False

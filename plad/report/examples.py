@@ -23,11 +23,12 @@ class Example:
 
     prompt: Prompt
     answers: Mapping[str, EvalRow]
+    subject: str
 
     @property
     def gain(self) -> float | None:
-        """How much better the scorer finds PLaD's answer than the initial student's."""
-        before, after = self.answers.get("student"), self.answers.get("plad")
+        """How much better the scorer finds the answer of the run's subject than the initial student's."""
+        before, after = self.answers.get("student"), self.answers.get(self.subject)
         if before is None or after is None:
             return None
         return after.score - before.score
@@ -35,7 +36,7 @@ class Example:
 
 def examples(run: RunFiles) -> list[Example]:
     """Every test prompt that a model has answered, in the order of the test file."""
-    joined = (Example(prompt, _answers(run, prompt.id)) for prompt in run.prompts)
+    joined = (Example(prompt, _answers(run, prompt.id), run.subject) for prompt in run.prompts)
     return [example for example in joined if example.answers]
 
 
@@ -56,8 +57,12 @@ def payload(run: RunFiles) -> tuple[str, int, int]:
         if size > BUDGET:
             break
         lines.append(line)
-    models = [{"name": name, "label": run.label(name)} for name in run.answers]
-    return f'{{"models":{_dump(models)},"rows":[{",".join(lines)}]}}', len(lines), len(found)
+    models = [{"name": name, "label": run.label(name), "hue": run.hue(name)} for name in run.answers]
+    return (
+        f'{{"models":{_dump(models)},"subject":{_dump(run.subject)},"rows":[{",".join(lines)}]}}',
+        len(lines),
+        len(found),
+    )
 
 
 def _answers(run: RunFiles, prompt: str) -> dict[str, EvalRow]:

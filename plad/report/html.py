@@ -59,6 +59,7 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
     results = run.results or {}
     return {
         "rows": table_rows(results),
+        "hue": run.hue,
         "n": results.get("n"),
         "reference_words": reference_words(results),
         "win_rates": win_rate_charts(run),
@@ -82,7 +83,8 @@ def _examples(run: RunFiles) -> dict[str, Any]:
         "examples": Markup(data),
         "shown": shown,
         "found": found,
-        "compares": {"student", "plad"} <= run.answers.keys(),
+        "compares": {"student", run.subject} <= run.answers.keys(),
+        "subject": run.label(run.subject),
     }
 
 

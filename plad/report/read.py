@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 from plad.errors import PladError
 from plad.records import EvalRow, PreferencePair, Prompt, read_jsonl
 
-# The order in which models appear everywhere: as they come into being in a run.
-MODELS = ("teacher", "student", "sft", "seqkd", "plad")
+# What a run has before its evaluation names and orders its models. The student that it is about comes last.
+MODELS = ("teacher", "student", "sft", "seqkd")
+SUBJECT = "plad"
 LABELS = {
     "teacher": "Teacher (SFT)",
     "student": "Initial student",
@@ -20,6 +21,8 @@ LABELS = {
     "seqkd": "SeqKD",
     "plad": "PLaD",
 }
+
+HUES = ("other", "other-2", "other-3", "other-4", "other-5")
 
 Json = Mapping[str, Any]
 
@@ -38,6 +41,20 @@ class RunFiles:
     answers: Mapping[str, Mapping[str, EvalRow]]
     results: Json | None
 
+    @property
+    def subject(self) -> str:
+        """The student that the run is about."""
+        return str((self.results or {}).get("subject", SUBJECT))
+
+    def hue(self, name: str) -> str:
+        """The colour of a model, by its part in the run: methods share colours only where there are many."""
+        if name == self.subject:
+            return SUBJECT
+        if name in MODELS:
+            return name
+        others = sorted({*self.answers, *self.histories} - {*MODELS, self.subject})
+        return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
+
     def label(self, name: str) -> str:
         """What to call a model: the evaluation's own label where it gives one."""
         rows = self.results.get("rows", ()) if self.results else ()
@@ -54,16 +71,18 @@ def read_run(run: Path) -> RunFiles:
     recipe = run / "recipe.yaml"
     if not recipe.is_file():
         raise PladError(f"a report needs a run folder, but {run} has no recipe.yaml. Name the folder of a run.")
+    results = _json(run / "evaluation" / "results.json")
+    order = [str(row["name"]) for row in (results or {}).get("rows", ())] or [*MODELS, SUBJECT]
     return RunFiles(
         recipe=recipe.read_text(encoding="utf-8"),
         manifest=_json(run / "manifest.json") or {},
         data=_json(run / "data" / "summary.json"),
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
-        histories=_histories(run / "models"),
+        histories=_histories(run / "models", order),
         prompts=_records(run / "data" / "test.jsonl", Prompt),
-        answers=_answers(run / "evaluation"),
-        results=_json(run / "evaluation" / "results.json"),
+        answers=_answers(run / "evaluation", order),
+        results=results,
     )
 
 
@@ -83,14 +102,14 @@ def _records(path: Path, kind: type[Any]) -> tuple[Any, ...]:
     return tuple(read_jsonl(path, kind)) if path.is_file() else ()
 
 
-def _answers(folder: Path) -> dict[str, dict[str, EvalRow]]:
+def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]]:
     files = {path.stem: path for path in folder.glob("*.jsonl")}
-    return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files)}
+    return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files, order)}
 
 
-def _histories(folder: Path) -> dict[str, tuple[Json, ...]]:
+def _histories(folder: Path, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
     files = {path.parent.name: path for path in folder.glob("*/history.jsonl")}
-    return {name: rows for name in _in_order(files) if (rows := _log_lines(files[name]))}
+    return {name: rows for name in _in_order(files, order) if (rows := _log_lines(files[name]))}
 
 
 def _log_lines(path: Path) -> tuple[Json, ...]:
@@ -106,6 +125,6 @@ def _log_lines(path: Path) -> tuple[Json, ...]:
     return tuple(row for row in rows if isinstance(row, dict))
 
 
-def _in_order(names: Mapping[str, Path]) -> list[str]:
-    rank = {name: place for place, name in enumerate(MODELS)}
-    return sorted(names, key=lambda name: (rank.get(name, len(MODELS)), name))
+def _in_order(names: Mapping[str, Path], order: Sequence[str]) -> list[str]:
+    rank = {name: place for place, name in enumerate(order)}
+    return sorted(names, key=lambda name: (rank.get(name, len(order)), name))

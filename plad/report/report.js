@@ -6,9 +6,9 @@
   const form = document.querySelector(".controls");
   const list = document.getElementById("examples-list");
   const pages = document.querySelector(".pages");
-  const known = new Set(["teacher", "student", "sft", "seqkd", "plad"]);
+  const subject = data.models.find((model) => model.name === data.subject);
   // Read left to right: what was strived for, then before and after, then the baselines.
-  const order = ["teacher", "student", "plad"];
+  const order = ["teacher", "student", data.subject];
   const models = [...data.models].sort((a, b) => rank(a.name) - rank(b.name));
   let page = 0;
   let linked = null;
@@ -50,9 +50,9 @@
     return made;
   }
 
-  function answer(label, name, text, score) {
+  function answer(label, hue, text, score) {
     const box = element("div");
-    box.style.setProperty("--swatch", `var(--${name === "reference" ? "ink" : known.has(name) ? name : "other"})`);
+    box.style.setProperty("--swatch", `var(--${hue})`);
     const head = element("h4");
     head.append(element("span", "", label), element("span", "", score === null ? "" : score.toFixed(3)));
     const empty = text === null || text.trim() === "";
@@ -64,7 +64,7 @@
     if (row.gain === null) return element("span", "gain");
     const kind = row.gain > 0 ? "won" : row.gain < 0 ? "lost" : "tied";
     const amount = row.gain === 0 ? "" : ` by ${Math.abs(row.gain).toFixed(3)}`;
-    return element("span", `gain ${kind}`, `PLaD ${kind}${amount}`);
+    return element("span", `gain ${kind}`, `${subject.label} ${kind}${amount}`);
   }
 
   function example(row) {
@@ -77,9 +77,9 @@
     link.title = "Permanent link to this example";
     head.append(link, gain(row));
     const answers = element("div", "answers");
-    answers.append(answer("Reference", "reference", row.reference, row.referenceScore));
-    models.forEach(({ name, label }) => {
-      if (row.answers[name]) answers.append(answer(label, name, ...row.answers[name]));
+    answers.append(answer("Reference", "ink", row.reference, row.referenceScore));
+    models.forEach(({ name, label, hue }) => {
+      if (row.answers[name]) answers.append(answer(label, hue, ...row.answers[name]));
     });
     box.append(head, element("div", "text prompt", row.prompt), answers);
     return box;

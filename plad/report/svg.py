@@ -23,6 +23,10 @@ COLORS = {
     "plad": "#a0b008",
     "other": "#a0b009",
     "paper": "#a0b00a",
+    "other-2": "#a0b00b",
+    "other-3": "#a0b00c",
+    "other-4": "#a0b00d",
+    "other-5": "#a0b00e",
 }
 
 _STYLE = {
@@ -55,12 +59,12 @@ _STYLE = {
 
 
 def color(name: str) -> str:
-    """The stand-in for a model's colour."""
+    """The stand-in for a colour."""
     return COLORS.get(name, COLORS["other"])
 
 
 def variable(name: str) -> str:
-    """The CSS variable of a model's colour, for legends."""
+    """The CSS variable of a colour, for legends."""
     return f"--{name if name in COLORS else 'other'}"
 
 

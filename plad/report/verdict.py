@@ -47,18 +47,20 @@ def _sentence(who: str, estimate: Estimate) -> str:
 def _subject(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
     rows = {row["name"]: row for row in results.get("rows", ()) if row["name"] not in ("teacher", "student")}
     compared = {name: row for name, row in rows.items() if is_number((row.get("against_initial") or {}).get("value"))}
-    # Without PLaD, the method that comes last in the run is the one that the run is about.
-    return compared.get("plad") or (list(compared.values())[-1] if compared else None)
+    # Where the results don't say, the method that comes last in the run is the one that the run is about.
+    return compared.get(results.get("subject", "plad")) or (list(compared.values())[-1] if compared else None)
 
 
 def _against_reference(results: Mapping[str, Any]) -> str | None:
     values = {row["name"]: (row.get("win_rate") or {}).get("value") for row in results.get("rows", ())}
     rates = {name: value for name, value in values.items() if is_number(value)}
-    if not {"student", "plad"} <= rates.keys():
+    subject = _subject(results)
+    if subject is None or not {"student", subject["name"]} <= rates.keys():
         return None
     teacher = f" The teacher's is {percent(rates['teacher'])} %." if "teacher" in rates else ""
-    before, after = percent(rates["student"]), percent(rates["plad"])
-    return f"With PLaD, the student's win rate against the human reference went from {before} % to {after} %.{teacher}"
+    before, after = percent(rates["student"]), percent(rates[subject["name"]])
+    went = f"the student's win rate against the human reference went from {before} % to {after} %."
+    return f"With {subject.get('label') or subject['name']}, {went}{teacher}"
 
 
 def _gap(results: Mapping[str, Any]) -> str | None:

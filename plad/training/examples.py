@@ -27,6 +27,9 @@ class Examples(Dataset[Example]):
     def __getitem__(self, index: int) -> Example:
         return self._examples[index]
 
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._examples)
+
     @property
     def tokens(self) -> list[int]:
         """Tokens of each example."""
@@ -35,8 +38,16 @@ class Examples(Dataset[Example]):
 
 def from_references(prompts: Iterable[Prompt], formatter: Formatter) -> Examples:
     """Prompt → human reference, one response each."""
+    return from_answers(((p, [p.reference or ""]) for p in prompts), formatter)
+
+
+def from_answers(answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Formatter) -> Examples:
+    """Prompt → the answers given, in their order; none where the training samples them."""
     return Examples(
-        [Example(formatter.prompt_ids(p.prompt), [formatter.response_ids(p.reference or "")]) for p in prompts]
+        [
+            Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(answer) for answer in answers])
+            for prompt, answers in answered
+        ]
     )
 
 
@@ -57,7 +68,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Los
     Raises:
         PladError: a column is missing, or there are no rows.
     """
-    needed = {"prompt", "chosen"} | ({"rejected"} if loss.responses > 1 else set())
+    needed = {"prompt", *(() if loss.rollout() else ("chosen", "rejected")[: loss.responses])}
     pairs = []
     for index, row in enumerate(rows):
         if missing := sorted(name for name in needed if row.get(name) is None):
@@ -67,7 +78,7 @@ def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Los
             PreferencePair(
                 id=str(index),
                 prompt=prompt,
-                chosen=_text(row["chosen"]),
+                chosen=_text(row["chosen"]) if "chosen" in needed else "",
                 rejected=_text(row["rejected"]) if "rejected" in needed else "",
                 chosen_score=row.get("chosen_score"),
                 rejected_score=row.get("rejected_score"),
@@ -111,7 +122,7 @@ class LengthGrouped(Sampler[int]):
 
 
 def _from_pair(pair: PreferencePair, formatter: Formatter, loss: Loss) -> Example:
-    responses = [pair.chosen, pair.rejected][: loss.responses]
+    responses = [] if loss.rollout() else [pair.chosen, pair.rejected][: loss.responses]
     scores = [pair.chosen_score, pair.rejected_score]
     if loss.needs_scores and not all(isinstance(s, int | float) and abs(s) < float("inf") for s in scores):
         raise PladError(

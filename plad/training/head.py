@@ -5,6 +5,8 @@ Shape legend: S positions, D model width, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -15,28 +17,60 @@ LOGITS_AT_ONCE = 2**25
 """Logits held at a time, 128 MB in fp32: a chunk is this many divided by V positions."""
 
 
-def token_logps(head: nn.Module, hidden_SD: Tensor, target_S: Tensor, cap: float | None = None) -> Tensor:
-    """log softmax(head(hidden)) at each target, in fp32, (S,).
+@dataclass(frozen=True)
+class Predictions:
+    """What predicts S tokens: states (S, D), and the head that makes logits (s, V) of some of them.
 
-    Memory grows with a chunk of positions, never with S × V. A frozen head (LoRA) is applied once and its gradient
-    kept as (S, D); one that learns is applied again in the backward pass where there is more than one chunk.
-
-    Args:
+    Attributes:
+        output: the output embeddings; None where an architecture's head is more than we can call. The states are
+            then the logits.
         cap: soft-capping of the logits, `cap · tanh(logits / cap)`, as Gemma 2 has it.
     """
-    chunk = max(1, LOGITS_AT_ONCE // _vocabulary(head))
-    pieces = list(zip(hidden_SD.split(chunk), target_S.split(chunk), strict=True))
-    if _is_frozen_linear(head):
-        assert isinstance(head, nn.Linear)
-        return torch.cat([_FrozenHead.apply(h, head.weight, head.bias, t, cap) for h, t in pieces])
 
-    def learnt(hidden: Tensor, target: Tensor) -> Tensor:
-        return -nn.functional.cross_entropy(_capped(head(hidden).float(), cap), target, reduction="none")
+    state_SD: Tensor
+    vocabulary: int
+    output: nn.Module | None = None
+    cap: float | None = None
 
+    def logits(self, state_sD: Tensor) -> Tensor:
+        """In fp32, (s, V)."""
+        return _capped((state_sD if self.output is None else self.output(state_sD)).float(), self.cap)
+
+    def token_logps(self, target_S: Tensor) -> Tensor:
+        """log softmax of the logits at each target, in fp32, (S,).
+
+        Memory grows with a chunk of positions, never with S × V. A frozen head (LoRA) is applied once and its gradient
+        kept as (S, D); one that learns is applied again in the backward pass where there is more than one chunk.
+        """
+        return in_chunks(self._at, (self.state_SD, target_S), self.vocabulary, recompute=not self._is_frozen)[0]
+
+    def _at(self, state_sD: Tensor, target_s: Tensor) -> tuple[Tensor]:
+        if self._is_frozen:
+            assert isinstance(self.output, nn.Linear)
+            return (_FrozenHead.apply(state_sD, self.output.weight, self.output.bias, target_s, self.cap),)
+        return (-nn.functional.cross_entropy(self.logits(state_sD), target_s, reduction="none"),)
+
+    @property
+    def _is_frozen(self) -> bool:
+        """Whether the head is nothing but a matrix that does not learn; a LoRA layer is a Linear's wrapper."""
+        head = self.output
+        return type(head) is nn.Linear and type(head.weight) is nn.Parameter and not head.weight.requires_grad
+
+
+def in_chunks(
+    function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor], vocabulary: int, recompute: bool = True
+) -> tuple[Tensor, ...]:
+    """`function` of positions, some at a time, that never has more than LOGITS_AT_ONCE logits in its hands.
+
+    Args:
+        recompute: in the backward pass, or the chunks' logits would all be held until then.
+    """
+    chunk = max(1, LOGITS_AT_ONCE // vocabulary)
+    pieces = list(zip(*(value.split(chunk) for value in inputs), strict=True))
     if len(pieces) == 1:
-        return learnt(hidden_SD, target_S)
-    # Recomputed in the backward pass, or the chunks' logits would all be held until then.
-    return torch.cat([checkpoint(learnt, h, t, use_reentrant=False) for h, t in pieces])
+        return function(*pieces[0])
+    done = [checkpoint(function, *piece, use_reentrant=False) if recompute else function(*piece) for piece in pieces]
+    return tuple(torch.cat(parts) for parts in zip(*done, strict=True))
 
 
 class _FrozenHead(torch.autograd.Function):
@@ -70,17 +104,8 @@ class _FrozenHead(torch.autograd.Function):
         return (grads[0][:, None] * slope_SD).to(ctx.dtype), None, None, None, None
 
 
-def _is_frozen_linear(head: nn.Module) -> bool:
-    """Whether the head is nothing but a matrix that does not learn; a LoRA layer is a Linear's wrapper."""
-    return type(head) is nn.Linear and type(head.weight) is nn.Parameter and not head.weight.requires_grad
-
-
 def _capped(logits_SV: Tensor, cap: float | None) -> Tensor:
     return cap * torch.tanh(logits_SV / cap) if cap else logits_SV
-
-
-def _vocabulary(head: nn.Module) -> int:
-    return int(getattr(head, "out_features", 0) or head.weight.shape[0])  # type: ignore[index]
 
 
 def _compute_dtype(hidden_SD: Tensor) -> torch.dtype:

@@ -27,11 +27,18 @@ NO_EXAMPLE = -1
 
 @dataclass(frozen=True)
 class Example:
-    """A tokenised prompt and its responses, each with its end token unless it was cut short."""
+    """A tokenised prompt and its responses, each with its end token unless it was cut short.
+
+    An empty response takes no room: it leaves its number to what other examples of a batch have there. Beside each
+    response may stand its score, its log-likelihood under the initial student, and, of one drawn in training, the
+    log-probability of each token under what it was drawn from.
+    """
 
     prompt: Sequence[int]
     responses: Sequence[Sequence[int]]
     scores: Sequence[float] | None = None
+    reference_logps: Sequence[float] | None = None
+    sampling_logps: Sequence[Sequence[float]] | None = None
 
     @property
     def tokens(self) -> int:
@@ -81,7 +88,7 @@ class DecoderLayout:
                     owner[n, end:stop] = b
                     branch[n, end:stop] = k
                     # The token before each target predicts it; before the first stands the prompt's last.
-                    source[b, r] = [(n, last), *((n, t) for t in range(end, stop - 1))]
+                    source[b, r] = [(n, last), *((n, t) for t in range(end, stop - 1))][: len(response)]
                     end = stop
                 start = end
         layout = {"input_ids": ids}
@@ -97,6 +104,7 @@ class DecoderLayout:
                 _Row(len(e.prompt) + len(e.responses[r]), [(b, [r])])
                 for b, e in enumerate(examples)
                 for r in range(len(e.responses))
+                if e.responses[r]
             ]
         return _pack([e.tokens for e in examples], [list(range(len(e.responses))) for e in examples])
 
@@ -118,7 +126,7 @@ class EncoderDecoderLayout:
         for b, example in enumerate(examples):
             ids[b, : len(example.prompt)] = torch.as_tensor(example.prompt)
             mask[b, : len(example.prompt)] = 1
-        flat = [(b, r) for b, e in enumerate(examples) for r in range(len(e.responses))]
+        flat = [(b, r) for b, e in enumerate(examples) for r in range(len(e.responses)) if e.responses[r]]
         longest = max(len(examples[b].responses[r]) for b, r in flat)
         decoder = torch.full((len(flat), longest), self.pad_id)
         source = {}
@@ -157,8 +165,9 @@ def _pack(widths: list[int], picks: list[list[int]]) -> list[_Row]:
 def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tuple[int, int]]]) -> Batch:
     """Where each of the S response tokens is predicted, what it is, and where its log-probability belongs.
 
-    Tensors: predict_row, predict_col, target, slot (S,), with slot an index into a flat (B, R, T);
-    lengths (B, R); scores (B, R) if every example has them.
+    Tensors: predict_row, predict_col, target, slot, response (S,), with slot an index into a flat (B, R, T);
+    lengths (B, R); scores and reference_logps (B, R) if every example has them; sampling_logps (S,), 0 where a
+    response was not drawn in training, if any was.
     """
     most = max(len(e.responses) for e in examples)
     longest = max(len(y) for e in examples for y in e.responses)
@@ -166,6 +175,8 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
     cols: list[int] = []
     targets: list[int] = []
     slots: list[int] = []
+    numbers: list[int] = []
+    drawn: list[float] = []
     lengths = torch.zeros(len(examples), most, dtype=torch.long)
     for (b, r), places in source.items():
         response = examples[b].responses[r]
@@ -174,13 +185,20 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
         cols += [t for _, t in places]
         targets += response
         slots += range((b * most + r) * longest, (b * most + r) * longest + len(response))
+        numbers += [r] * len(response)
+        sampling_logps = examples[b].sampling_logps
+        drawn += sampling_logps[r] if sampling_logps else [0.0] * len(response)
     batch = {
         "predict_row": torch.tensor(rows),
         "predict_col": torch.tensor(cols),
         "target": torch.tensor(targets),
         "slot": torch.tensor(slots),
+        "response": torch.tensor(numbers),
         "lengths": lengths,
     }
-    if all(e.scores is not None for e in examples):
-        batch["scores"] = torch.tensor([list(e.scores or ()) for e in examples], dtype=torch.float32)
+    for name in ("scores", "reference_logps"):
+        if all(getattr(e, name) is not None for e in examples):
+            batch[name] = torch.tensor([list(getattr(e, name)) for e in examples], dtype=torch.float32)
+    if any(e.sampling_logps is not None for e in examples):
+        batch["sampling_logps"] = torch.tensor(drawn)
     return batch

@@ -11,38 +11,82 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from plad.errors import PladError
 from plad.losses.sequence import Sequences
-from plad.training.head import token_logps
+from plad.training.head import Predictions, in_chunks
 from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
 
 logger = logging.getLogger(__name__)
 
 
-def sequences(model: nn.Module, batch: Batch) -> Sequences:
-    """Score every response of a batch that one of the layouts made.
+@dataclass(frozen=True)
+class Teacher:
+    """A second model that the student is compared with, token by token. It gets no gradient and never trains.
+
+    Args:
+        model: a model of the student's kind and vocabulary; its dropout is off.
+        divergence: of fp32 logits over the tokens both have, student's (S, V) and teacher's (S, V), and the number of
+            the response that each position belongs to (S,): one number a position, (S,).
+    """
+
+    model: nn.Module
+    divergence: Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def sequences(model: nn.Module, batch: Batch, teacher: Teacher | None = None) -> Sequences:
+    """Score every response of a batch that one of the layouts made, and compare with a teacher where there is one.
+
+    With a teacher, log-probabilities are over the tokens that both have: one vocabulary may be padded further.
 
     Args:
         model: a causal or encoder-decoder language model of transformers, with or without LoRA.
     """
-    if "encoder_row" in batch:
-        token_logps_S = _encoder_decoder_logps(model, batch)
-    elif "branch" in batch:
-        token_logps_S = _shared_logps(model, batch)
-    else:
-        token_logps_S = _plain_logps(model, batch)
+    values = _values(model, batch, teacher)
     B, R = batch["lengths"].shape
     T = int(batch["lengths"].max())
-    flat = token_logps_S.new_zeros(B * R * T).index_put((batch["slot"],), token_logps_S)
-    return Sequences(flat.view(B, R, T), batch["lengths"], batch.get("scores"))
+
+    def placed(value_S: Tensor | None) -> Tensor | None:
+        if value_S is None:
+            return None
+        return value_S.new_zeros(B * R * T).index_put((batch["slot"],), value_S).view(B, R, T)
+
+    return Sequences(
+        token_logps_BRT=placed(values[0]),  # type: ignore[arg-type]  # the student's are always there
+        lengths_BR=batch["lengths"],
+        scores_BR=batch.get("scores"),
+        reference_logps_BR=batch.get("reference_logps"),
+        teacher_logps_BRT=placed(values[1]) if teacher else None,
+        divergence_BRT=placed(values[2]) if teacher else None,
+        sampling_logps_BRT=placed(batch.get("sampling_logps")),
+    )
 
 
-def choose_layout(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
-    """The fastest layout that is exact for this model, by a check of its numbers on two small examples.
+def choose_layout(model: Any, pad_id: int, teacher: Any = None) -> DecoderLayout | EncoderDecoderLayout:
+    """The fastest layout that is exact for a model, and for its teacher where it has one.
+
+    Raises:
+        PladError: one reads the prompt with an encoder and the other does not, or their decoders begin differently.
+    """
+    layout = _layout_of(model, pad_id)
+    if teacher is None or layout == (other := _layout_of(teacher, pad_id)):
+        return layout
+    if isinstance(layout, DecoderLayout) and isinstance(other, DecoderLayout):
+        return DecoderLayout(pad_id, share_prefix=False)
+    raise PladError(
+        "token distributions are compared position by position, which needs two models of one kind, but the student "
+        f"is a {model.config.model_type} and the teacher a {teacher.config.model_type}. "
+        "Use a method that learns from text, such as seqkd or plad."
+    )
+
+
+def _layout_of(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
+    """By a check of its numbers on two small examples.
 
     Architectures whose attention ignores position ids or the mask they are given get the plain layout, and one log
     line says so. GPT-Neo's local layers count distance along the row, which a short check would not notice.
@@ -90,7 +134,37 @@ def base_model(model: Any) -> Any:
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
-def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
+def _values(model: nn.Module, batch: Batch, teacher: Teacher | None) -> tuple[Tensor, ...]:
+    """log q(y_t) and, with a teacher, log p(y_t) and the divergence, (S,) each; a chunk of positions at a time."""
+    student, target_S = _predictions(model, batch), batch["target"]
+    if teacher is None:
+        return (student.token_logps(target_S),)
+    with torch.no_grad():
+        expert = _predictions(teacher.model, batch)
+
+    def compared(state: Tensor, target: Tensor, expert_state: Tensor, response: Tensor) -> tuple[Tensor, ...]:
+        with torch.no_grad():
+            expert_logits = expert.logits(expert_state)
+        logits = student.logits(state)
+        both = min(logits.shape[-1], expert_logits.shape[-1])
+        logits, expert_logits = logits[:, :both], expert_logits[:, :both]
+        logps = (_log_softmax_at(one, target) for one in (logits, expert_logits))
+        return (*logps, teacher.divergence(logits, expert_logits, response))
+
+    inputs = (student.state_SD, target_S, expert.state_SD, batch["response"])
+    return in_chunks(compared, inputs, student.vocabulary + expert.vocabulary)
+
+
+def _predictions(model: nn.Module, batch: Batch) -> Predictions:
+    if "encoder_row" in batch:
+        return _whole(_encoder_decoder_logits(model, batch), batch)
+    if "branch" in batch:
+        return _shared(model, batch)
+    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
+    return _whole(logits, batch)
+
+
+def _shared(model: nn.Module, batch: Batch) -> Predictions:
     causal_lm = base_model(model)
     mask = _branch_mask(batch["example"], batch["branch"])
     distance = batch["position_ids"][:, None, :, None] - batch["position_ids"][:, None, None, :]
@@ -100,28 +174,30 @@ def _shared_logps(model: nn.Module, batch: Batch) -> Tensor:
         position_ids=batch["position_ids"],
         use_cache=False,
     ).last_hidden_state
-    hidden_SD = hidden_NLD[batch["predict_row"], batch["predict_col"]]
-    cap = getattr(causal_lm.config, "final_logit_softcapping", None)
-    return token_logps(causal_lm.get_output_embeddings(), hidden_SD, batch["target"], cap)
+    return Predictions(
+        hidden_NLD[batch["predict_row"], batch["predict_col"]],
+        causal_lm.config.get_text_config().vocab_size,
+        causal_lm.get_output_embeddings(),
+        getattr(causal_lm.config, "final_logit_softcapping", None),
+    )
 
 
-def _plain_logps(model: nn.Module, batch: Batch) -> Tensor:
-    logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
-    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
-
-
-def _encoder_decoder_logps(model: nn.Module, batch: Batch) -> Tensor:
+def _encoder_decoder_logits(model: nn.Module, batch: Batch) -> Tensor:
     seq2seq = base_model(model)
     encoded = seq2seq.get_encoder()(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"])
     row = batch["encoder_row"]
     encoded.last_hidden_state = encoded.last_hidden_state[row]
-    logits = seq2seq(
+    logits: Tensor = seq2seq(
         encoder_outputs=encoded,
         attention_mask=batch["attention_mask"][row],
         decoder_input_ids=batch["decoder_input_ids"],
         use_cache=False,
     ).logits
-    return _log_softmax_at(logits[batch["predict_row"], batch["predict_col"]].float(), batch["target"])
+    return logits
+
+
+def _whole(logits_NLV: Tensor, batch: Batch) -> Predictions:
+    return Predictions(logits_NLV[batch["predict_row"], batch["predict_col"]], logits_NLV.shape[-1])
 
 
 def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:

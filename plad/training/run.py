@@ -48,11 +48,15 @@ def train(
     seed: int,
     *,
     validation: Examples | None = None,
+    teacher: Any = None,
+    text: Examples | None = None,
+    max_new_tokens: int = 128,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
 ) -> dict[str, float]:
     """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
 
     Args:
+        teacher, text, max_new_tokens: for a loss that needs them, as `PladTrainer` says.
         progress: called with (steps done, steps in all, latest logged values).
 
     Returns:
@@ -70,6 +74,9 @@ def train(
         processing_class=tokenizer,
         loss=loss,
         device_tokens=settings.device_tokens,
+        teacher=teacher,
+        text=text,
+        max_new_tokens=max_new_tokens,
         callbacks=[_callback(progress)] if progress else None,
     )
     _quieten(trainer)

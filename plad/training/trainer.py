@@ -15,17 +15,20 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from plad.errors import PladError
 from plad.losses.plad import RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
 from plad.training.examples import Examples, LengthGrouped, from_rows
 from plad.training.layout import Batch, Example
-from plad.training.likelihood import base_model, choose_layout, sequences, within
+from plad.training.likelihood import Teacher, base_model, choose_layout, sequences, within
 from plad.training.packing import micro_batches
+from plad.training.reference import with_reference
+from plad.training.rollout import OnPolicy, Sampler
 
 TOTALS = "plad_totals.json"
-"""In a checkpoint: what _remember has summed since the last log."""
+"""In a checkpoint: what _add has summed since the last log."""
 
 IDLE = "idle"
 """Marks a micro-batch that counts for nothing: it keeps a process in step with those that have more."""
@@ -45,6 +48,9 @@ class PladTrainer(Trainer):
         prompt_format: how prompts become token ids.
         device_tokens: how many tokens a device holds at once, padding included; the rest of its share of a batch
             accumulates. None holds the whole share.
+        teacher: for a loss that compares token distributions: a model of the student's kind and vocabulary.
+        text: for a loss that wants people's text beside its samples: examples of one response.
+        max_new_tokens: for a loss that samples in training: where a sample is cut.
     """
 
     def __init__(
@@ -58,11 +64,15 @@ class PladTrainer(Trainer):
         loss: Loss | None = None,
         prompt_format: PromptFormat | None = None,
         device_tokens: int | None = None,
+        teacher: Any = None,
+        text: Examples | None = None,
+        max_new_tokens: int = 128,
         **kwargs: Any,
     ):
         self.loss: Loss = RankingCalibration() if loss is None else loss
+        _check_company(self.loss, teacher, text)
         self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
-        self._layout, self._device_tokens = choose_layout(model, pad_id(processing_class)), device_tokens
+        self._layout, self._device_tokens = choose_layout(model, pad_id(processing_class), teacher), device_tokens
         # Our collator makes the batch from Example objects, which have no columns to remove.
         args.remove_unused_columns = False
         super().__init__(
@@ -77,22 +87,75 @@ class PladTrainer(Trainer):
         # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
         self.loss_is_scaled_for_ga = self.model_accepts_loss_kwargs = True
         self._totals: dict[str, Tensor] = {}
+        self._teacher = self._frozen(teacher)
+        self._on_policy = self._sampling(text, max_new_tokens)
+        if self.loss.needs_reference:
+            self.train_dataset = self._referenced(self.train_dataset)
+            self.eval_dataset = self._referenced(self.eval_dataset)
 
     def _tokenised(self, rows: Any) -> Any:
         if isinstance(rows, dict):
             return {name: self._tokenised(some) for name, some in rows.items()}
         return rows if rows is None or isinstance(rows, Examples | str) else from_rows(rows, self._formatter, self.loss)
 
+    def _frozen(self, teacher: Any) -> Teacher | None:
+        if not self.loss.needs_teacher:
+            return None
+        return Teacher(teacher.eval().requires_grad_(False).to(self.args.device), self.loss.divergence)
+
+    def _sampling(self, text: Examples | None, max_new_tokens: int) -> OnPolicy | None:
+        settings = self.loss.rollout()
+        if settings is None:
+            return None
+        assert self._teacher is not None, "every loss over samples is relative to a teacher"
+        end_id, padding = self._formatter.end_id, self._layout.pad_id
+        sampler = Sampler(self.model, self._teacher.model, end_id, padding, max_new_tokens, settings)
+        # Every process has prompts of its own, and must not draw the same numbers for them.
+        seed = self.args.seed + 1_000_003 * self.accelerator.process_index
+        return OnPolicy(sampler, text if settings.with_text else None, seed)
+
+    def _referenced(self, examples: Any) -> Any:
+        """With log-likelihoods under the model as it is, which must be the initial student."""
+        if isinstance(examples, dict):
+            return {name: self._referenced(some) for name, some in examples.items()}
+        if examples is None or isinstance(examples, str) or all(e.reference_logps is not None for e in examples):
+            return examples
+        if self.state.global_step:
+            raise PladError(
+                "a loss relative to the initial student needs its log-likelihoods, and training has begun. "
+                "Give the examples to the trainer as eval_dataset."
+            )
+        model: Any = self.model
+        was_training = model.training
+        model.eval()
+        found = with_reference(examples, partial(self._score, model), self.args.eval_batch_size)
+        model.train(was_training)
+        return found
+
+    def _score(self, model: nn.Module, examples: list[Example]) -> Sequences:
+        with self.accelerator.autocast():
+            return sequences(model, self._prepare_inputs(self._layout(examples)))
+
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: torch.device) -> tuple[list[Any], Any]:
-        """This process's share of an optimiser step, in parts as the loader gives them, each in micro-batches."""
-        parts = [self._micro_batches(part["examples"]) for part in islice(epoch_iterator, num_batches)]
+        """This process's share of an optimiser step, in parts as the loader gives them, each in micro-batches.
+
+        Of a loss that learns from samples, they are drawn here, by the seed and the step.
+        """
+        drawn = self._drawn([part["examples"] for part in islice(epoch_iterator, num_batches)])
+        parts = [self._micro_batches(examples) for examples in drawn]
         return parts, self._units([batch for part in parts for batch in part], device) if parts else None
 
-    def _micro_batches(self, examples: list[Example], own: int | None = None) -> list[Batch]:
-        """The first `own` examples, laid out. As many on every process, for sharded weights are gathered in each pass:
-        what a process has too few of, it fills with passes that count for nothing.
+    def _drawn(self, parts: list[list[Example]]) -> list[list[Example]]:
+        if self._on_policy is None or not parts:
+            return parts
+        with self.accelerator.autocast():
+            return self._on_policy(parts, self.state.global_step)
+
+    def _micro_batches(self, examples: list[Example], own: bool = True) -> list[Batch]:
+        """The examples laid out, if they are this process's own. As many on every process, for sharded weights are
+        gathered in each pass: what a process has too few of, it fills with passes that count for nothing.
         """
-        places = micro_batches(examples[:own], self._layout, self._device_tokens)
+        places = micro_batches(examples if own else [], self._layout, self._device_tokens)
         batches = [self._layout([examples[k] for k in some]) for some in places]
         most = int(self.accelerator.gather(torch.tensor([len(batches)], device=self.args.device)).max())
         return batches + [self._layout(examples[:1]) | {IDLE: torch.tensor(True)}] * (most - len(batches))
@@ -122,7 +185,7 @@ class PladTrainer(Trainer):
         output = self.loss(self._forward(model, inputs))
         counts = IDLE not in inputs
         if counts:
-            self._remember(output)
+            self._add(self._totals, output, inputs)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         share = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
@@ -132,7 +195,7 @@ class PladTrainer(Trainer):
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
-            return within(model, inner, partial(sequences, batch=inputs))
+            return within(model, inner, partial(sequences, batch=inputs, teacher=self._teacher))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -141,9 +204,13 @@ class PladTrainer(Trainer):
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
         return LengthGrouped(examples.tokens, batch, seed)
 
-    def _remember(self, output: LossOutput) -> None:
-        for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
-            self._totals[name] = self._totals.get(name, torch.zeros((), device=value.device)) + value.detach()
+    def _add(self, totals: dict[str, Tensor], output: LossOutput, batch: Batch) -> None:
+        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length."""
+        parts = {"loss": output.loss, "units": output.units, **output.metrics}
+        if self._on_policy is not None:
+            parts |= {"samples": (batch["lengths"][:, 0] > 0).sum(), "length": batch["lengths"][:, 0].sum()}
+        for name, value in parts.items():
+            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The loss and its own metrics, averaged over the units since the last log."""
@@ -174,8 +241,8 @@ class PladTrainer(Trainer):
 
     def _averages(self, totals: dict[str, Tensor]) -> dict[str, float]:
         summed = self._summed(totals)
-        units = summed.pop("units")
-        return {name: value / units for name, value in summed.items()}
+        units, samples = summed.pop("units"), summed.pop("samples", 1.0)
+        return {name: value / (samples if name == "length" else units) for name, value in summed.items()}
 
     def evaluate(
         self, eval_dataset: Any = None, ignore_keys: list[str] | None = None, metric_key_prefix: str = "eval"
@@ -190,13 +257,16 @@ class PladTrainer(Trainer):
             }
         self.model_wrapped.eval()
         started = time.time()
-        totals: dict[str, Any] = {}
-        for part in self.get_eval_dataloader(self._tokenised(eval_dataset)):
-            for batch in self._micro_batches(part["examples"], self._fresh(len(part["examples"]))):
+        totals: dict[str, Tensor] = {}
+        rows = self._tokenised(eval_dataset)
+        for part in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
+            fresh = part["examples"][: self._fresh(len(part["examples"]))]
+            [examples] = self._drawn([fresh or part["examples"][:1]])
+            for batch in self._micro_batches(examples, own=bool(fresh)):
                 with torch.no_grad():
                     output = self.loss(self._forward(self.model_wrapped, self._prepare_inputs(batch)))
-                for name, value in {"loss": output.loss, "units": output.units, **output.metrics}.items():
-                    totals[name] = totals.get(name, 0) + value * (IDLE not in batch)
+                if IDLE not in batch:
+                    self._add(totals, output, batch)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
         self.log(metrics)
@@ -219,3 +289,11 @@ class PladTrainer(Trainer):
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
     """The loader's collator: batches are laid out a step at a time, when it is known what a device holds at once."""
     return {"examples": examples}
+
+
+def _check_company(loss: Loss, teacher: Any, text: Examples | None) -> None:
+    if loss.needs_teacher and teacher is None:
+        raise PladError(f"{type(loss).__name__} compares with a teacher's distributions. Give teacher=MODEL.")
+    settings = loss.rollout()
+    if settings and settings.with_text and not text:
+        raise PladError("this loss adds the likelihood of people's text. Give text=EXAMPLES, or set its text to 0.")

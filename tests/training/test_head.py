@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from plad.training import head as heads
-from plad.training.head import token_logps
+from plad.training.head import Predictions
 
 S, D, V = 11, 6, 29
 
@@ -49,7 +49,7 @@ def test_values_and_gradients_are_those_of_the_definition(
     head, (hidden, target, weight) = make_head(bias, frozen), inputs()
     expected, slope, matrix_slope = by_definition(head, cap)
     hidden.requires_grad_()
-    found = token_logps(head, hidden, target, cap)
+    found = Predictions(hidden, V, head, cap).token_logps(target)
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=1e-5)
     (found * weight).sum().backward()
     assert hidden.grad is not None
@@ -65,7 +65,7 @@ def test_a_frozen_head_keeps_no_logits_for_the_backward_pass() -> None:
     hidden, target, _ = inputs()
     kept: list[tuple[int, ...]] = []
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(tuple(t.shape)) or t, lambda t: t):
-        token_logps(make_head(False, frozen=True), hidden.requires_grad_(), target)
+        Predictions(hidden.requires_grad_(), V, make_head(False, frozen=True)).token_logps(target)
     assert kept == [(S, D)]
 
 
@@ -75,7 +75,7 @@ def test_under_autocast_the_matrix_products_are_bf16_and_the_log_probabilities_f
     expected, slope, _ = by_definition(head, None)
     hidden.requires_grad_()
     with torch.autocast("cpu", torch.bfloat16):
-        found = token_logps(head, hidden, target)
+        found = Predictions(hidden, V, head).token_logps(target)
     (found * weight).sum().backward()
     assert found.dtype == torch.float32
     assert hidden.grad is not None
@@ -86,6 +86,6 @@ def test_under_autocast_the_matrix_products_are_bf16_and_the_log_probabilities_f
 
 def test_without_a_gradient_none_is_prepared() -> None:
     hidden, target, _ = inputs()
-    found = token_logps(make_head(False, frozen=True), hidden, target)
+    found = Predictions(hidden, V, make_head(False, frozen=True)).token_logps(target)
     assert not found.requires_grad
     torch.testing.assert_close(found.double(), by_definition(make_head(False, True), None)[0], atol=1e-5, rtol=1e-5)
