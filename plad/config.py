@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Any, get_args
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from plad.data import SOURCES, Splits
 from plad.errors import PladError, nearest
@@ -23,19 +21,8 @@ from plad.generation import Sampling
 from plad.losses import LOSSES, RankingCalibration
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS
-from plad.spec import Spec
+from plad.spec import Spec, variant
 from plad.training.run import Optimisation
-
-
-def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
-    """The type of a field whose `type:` names an entry of `table`; a mapping without one is a `default`."""
-
-    def name(value: Any) -> Any:
-        return value.get("type", default) if isinstance(value, Mapping) else getattr(value, "type", None)
-
-    union: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in table.items()))
-    return Annotated[union, Discriminator(name)]
-
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
