@@ -17,8 +17,9 @@ LEVELS: list[set[str]] = [
     {"errors", "progress", "template"},  # import nothing of ours
     {"spec", "records"},
     {"runs", "report"},
-    {"data", "models", "losses", "scoring"},
+    {"data", "models", "losses"},
     {"generation"},  # renders prompts and reads answers by models.prompts
+    {"scoring"},  # a judge asks through a generator
     {"training", "evaluation"},
     {"config"},
     {"stages"},
@@ -31,7 +32,7 @@ LEVELS: list[set[str]] = [
 
 ONLY: dict[str, set[str]] = {
     "losses": {"errors", "spec"},  # never a model loader
-    "scoring": {"errors", "spec", "records"},
+    "scoring": {"errors", "spec", "records", "models", "generation"},
     "models": {"errors", "spec", "records"},
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},

@@ -64,7 +64,11 @@ def test_prompts_and_responses_must_match(scorer: Scorer) -> None:
         scorer.score([PROMPT] * 2, ["x"])
 
 
-NEEDED = {"reward_model": {"model": "m"}, "function": {"path": "plad.scoring.length:word_count"}}
+NEEDED = {
+    "judge": {"model": {"path": "m"}},
+    "reward_model": {"model": "m"},
+    "function": {"path": "plad.scoring.length:word_count"},
+}
 
 
 def test_every_scorer_has_its_name_and_the_protocol() -> None:
