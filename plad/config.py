@@ -21,6 +21,7 @@ from plad.generation import Sampling
 from plad.losses import LOSSES, RankingCalibration
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS
+from plad.scoring.judging import is_pairwise
 from plad.spec import Spec, variant
 from plad.training.run import Optimisation
 
@@ -89,6 +90,11 @@ class Evaluation(Spec):
     judge: Scorer
     sampling: Sample | None = Field(None, description="that of sample where null")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether the judge compares two answers, as opposed to scoring one."""
+        return is_pairwise(self.judge)
 
 
 class Recipe(Spec):

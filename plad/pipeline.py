@@ -146,8 +146,11 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
     names = ["teacher", "student", *students(recipe)]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
-    for name in names:
+    # A pairwise judge sets the others beside the initial student, which therefore answers first.
+    for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
+        if recipe.evaluate.pairwise and name != "student":
+            after.append("evaluate/student")
         work = partial(stages.answer, name=name)
         tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
     answers = [f"evaluate/{name}" for name in names]
@@ -231,7 +234,7 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
 
 
 def _is_full(error: BaseException) -> bool:
-    told = ("No space left on device", "Disk quota exceeded", "file write failed")
+    told = ("No space left on device", "Disk quota exceeded", "file write failed", "database or disk is full")
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in told):
         return True
     before = error.__cause__ or error.__context__

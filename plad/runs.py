@@ -7,6 +7,7 @@ models/NAME/             a model folder that transformers loads, and history.jso
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
 judge/                   the trained scorer and its held-out accuracy
+scores.sqlite            what scorers and judges have said, so that nothing is scored or asked twice
 evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
 report.html, report.md
 .work/                   work in progress, one folder a task; safe to delete while nothing runs

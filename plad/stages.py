@@ -10,7 +10,8 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ from plad.models.prompts import Formatter
 from plad.progress import Display
 from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
+from plad.scoring.judging import is_pairwise, judge_answers, remembering
+from plad.scoring.store import ScoreStore
+from plad.scoring.verdict import doubt_shares, doubts
 from plad.training.examples import Examples, from_pairs, from_references
 
 SPLITS = ("train", "distill", "validation", "test")
@@ -203,13 +207,15 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     sampling = recipe.evaluate.sampling or recipe.sample
     _answer(context, name, prompts, sampling, outputs, f"test {name}")
     generations = list(read_jsonl(outputs, Generation))
-    judge = _judge(context)
-    with context.display.bar(f"judging {name}", 2 * len(prompts)):
-        scores = judge.score(prompts, [generation.response for generation in generations])
-        reference_scores = judge.score(prompts, [prompt.reference or "" for prompt in prompts])
-    rows = evaluate_outputs(prompts, generations, scores, reference_scores)
+    answers = [generation.response for generation in generations]
+    with context.display.bar(f"judging {name}", None), remembered(context, _judge(context)) as judge:
+        judged = judge_answers(judge, prompts, answers, initial_answers(context, name))
+    columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
+    rows = evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True)))
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
-    return {"n": len(rows)}
+    for opponent, verdicts in judged.verdicts.items():
+        write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
+    return {"n": len(rows), "doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
 
 
 def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -229,7 +235,7 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     }
     results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
     judged = context.run.finished("evaluate/judge") or {}
-    scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {})}
+    scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {}), **_doubts(context, names)}
     results = {"task": context.recipe.task.source.type, "scorer": scorer, **results}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
@@ -241,6 +247,12 @@ def report(context: Context) -> dict[str, Any]:
 
     html, markdown = write_report(context.run.folder)
     return {"html": str(html), "markdown": str(markdown)}
+
+
+def _doubts(context: Context, names: Sequence[str]) -> dict[str, Any]:
+    """How often a pairwise judge's verdict hung on the order or was not to be read."""
+    records = (context.run.finished(f"evaluate/{name}") or {} for name in names)
+    return doubt_shares([count for record in records for count in record.get("summary", {}).get("doubts", ())])
 
 
 def _trainer_of(name: str) -> str:
@@ -269,7 +281,7 @@ def _try_scorer(scorer: Any, place: str) -> None:
         if place == "evaluate.judge" and _needs_training(scorer):
             scorer.encoder().encode(["one text"])
         else:
-            scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["an answer"])
+            scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["another answer"])
     except PladError as error:
         raise PladError(f"{place}: {error}") from None
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
@@ -360,9 +372,16 @@ def _teacher_text(context: Context) -> list[PreferencePair]:
     ]
 
 
+def initial_answers(context: Context, name: str) -> list[str] | None:
+    """What the initial student answered to the test split, for a pairwise judge of another model; else None."""
+    if name == "student" or not is_pairwise(context.recipe.evaluate.judge):
+        return None
+    return [row.response for row in read_jsonl(context.run.path("evaluation", "student.jsonl"), EvalRow)]
+
+
 def _scored(context: Context, pairs: list[PreferencePair], scorer: Any) -> list[PreferencePair]:
     prompts = [Prompt(p.id, p.prompt) for p in pairs]
-    with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance:
+    with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance, remembered(context, scorer) as scorer:
         chosen = scorer.score(prompts, [p.chosen for p in pairs])
         advance(len(pairs), {})
         rejected = scorer.score(prompts, [p.rejected for p in pairs])
@@ -483,6 +502,13 @@ def _recover(partial: Path) -> dict[str, Generation]:
 
 def _needs_training(judge: Any) -> bool:
     return hasattr(judge, "train_on") and getattr(judge, "folder", None) is None
+
+
+@contextmanager
+def remembered(context: Context, scorer: Any) -> Iterator[Any]:
+    """A scorer that looks into the run's store first, so that nothing is scored, or asked and paid for, twice."""
+    with ScoreStore(context.run.path("scores.sqlite")) as store:
+        yield remembering(scorer, store)
 
 
 def _judge(context: Context) -> Any:

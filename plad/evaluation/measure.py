@@ -20,16 +20,20 @@ def evaluate_outputs(
     generations: Sequence[Generation],
     scores: Sequence[float],
     reference_scores: Sequence[float],
+    against_initial: Sequence[float | None] | None = None,
 ) -> list[EvalRow]:
     """One row a prompt, in the order of `prompts`; generations may come in any order.
 
-    `scores` go with `generations`, `reference_scores` (what the human's answers are worth) with `prompts`.
+    `scores` and `against_initial` (a pairwise judge's verdicts) go with `generations`, `reference_scores` (what the
+    human's answers are worth) with `prompts`.
 
     Raises:
         PladError: a prompt has no reference, or not exactly one generation, or scores are missing.
     """
     _check_counts(prompts, generations, scores, reference_scores)
-    outputs = {generation.id: (generation, score) for generation, score in zip(generations, scores, strict=True)}
+    verdicts = [None] * len(generations) if against_initial is None else against_initial
+    judged = zip(generations, scores, verdicts, strict=True)
+    outputs = {generation.id: (generation, score, verdict) for generation, score, verdict in judged}
     _check_ids([prompt.id for prompt in prompts], list(outputs), "the generations")
     return [
         _row(prompt, *outputs[prompt.id], reference_score)
@@ -86,7 +90,9 @@ def _numbers(rows: Rows, before: Rows | None, seed: int) -> dict[str, Any]:
     }
 
 
-def _row(prompt: Prompt, generation: Generation, score: float, reference_score: float) -> EvalRow:
+def _row(
+    prompt: Prompt, generation: Generation, score: float, verdict: float | None, reference_score: float
+) -> EvalRow:
     assert prompt.reference is not None
     return EvalRow(
         id=prompt.id,
@@ -95,6 +101,7 @@ def _row(prompt: Prompt, generation: Generation, score: float, reference_score: 
         reference_score=reference_score,
         words=word_count(generation.response),
         finished=generation.finished,
+        against_initial=verdict,
         **rouge_scores(generation.response, prompt.reference),
     )
 
