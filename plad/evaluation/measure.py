@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plad.errors import PladError
+from plad.evaluation.methods import Rows, comparisons, length_warning, lengths, outcomes_against
 from plad.evaluation.statistics import mean, win_rate
 from plad.records import EvalRow, Generation, Prompt
 from plad.scoring.length import word_count
 from plad.scoring.rouge import rouge_scores
 
-Rows = Sequence[EvalRow]
 COLUMNS = ("rouge1", "rouge2", "rougeL", "words", "finished")
 
 
@@ -52,6 +52,9 @@ def summarise(
 ) -> dict[str, Any]:
     """The results of all models: win rates against the human and the initial student, overlap, words.
 
+    The last model but the teacher and the initial student is the subject: `comparisons` has the paired tests of it
+    against the others. `warnings` are sentences on gains that go with a change in length.
+
     Every number is `{"value", "low", "high", "n"}`; win rates and ROUGE are shares, `words` are words. The references
     of `prompts`, the prompts answered, give `reference_words`.
 
@@ -64,29 +67,35 @@ def summarise(
         if name not in aligned:
             raise PladError(f"a summary compares with {name!r}, but there are {', '.join(aligned)}. Evaluate it too.")
     before = aligned[initial]
+    table = {
+        name: {
+            "name": name,
+            "label": labels.get(name, name),
+            "parameters": parameters.get(name),
+            **_numbers(rows, None if name == initial else before, prompts, seed),
+        }
+        for name, rows in aligned.items()
+    }
+    *others, subject = [name for name in aligned if name not in (initial, teacher)] or [initial]
+    warnings = (length_warning(row, table[initial]) for name, row in table.items() if name not in (initial, teacher))
     return {
         "n": len(ids),
-        "teacher_student": win_rate(_scores(aligned[teacher]), _scores(before), seed).to_json(),
-        "rows": [
-            {
-                "name": name,
-                "label": labels.get(name, name),
-                "parameters": parameters.get(name),
-                **_numbers(rows, None if name == initial else before, seed),
-            }
-            for name, rows in aligned.items()
-        ],
+        "teacher_student": mean(outcomes_against(aligned[teacher], before), seed).to_json(),
+        "rows": list(table.values()),
+        "comparisons": comparisons(aligned, subject, others, seed),
+        "warnings": [warning for warning in warnings if warning],
         "reference_words": mean([word_count(prompt.reference or "") for prompt in prompts], seed).to_json(),
     }
 
 
-def _numbers(rows: Rows, before: Rows | None, seed: int) -> dict[str, Any]:
+def _numbers(rows: Rows, before: Rows | None, prompts: Sequence[Prompt], seed: int) -> dict[str, Any]:
     """The estimates of one model. One seed for all: each draws the same prompts."""
     reference_scores = [row.reference_score for row in rows]
     return {
         "win_rate": win_rate(_scores(rows), reference_scores, seed).to_json(),
-        "against_initial": win_rate(_scores(rows), _scores(before), seed).to_json() if before else None,
+        "against_initial": mean(outcomes_against(rows, before), seed).to_json() if before else None,
         **{name: mean([float(getattr(row, name)) for row in rows], seed).to_json() for name in COLUMNS},
+        **lengths(rows, before, prompts, seed),
     }
 
 
