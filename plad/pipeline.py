@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plad import stages
+from plad import evaluating, stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.progress import Display
@@ -108,11 +108,13 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
 
 
 def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
+    calibration = data["evaluate"]["calibration"] or {}
     settings = {
         "models": [data["teacher"]["model"], data["student"]["model"]],
         "prompt": data["prompt"],
         "sample": [data["sample"], data["evaluate"]["sampling"]],
         "scorers": [data["evaluate"]["judge"], data["pairs"]["scorer"] if recipe.scores_pairs else None],
+        "beside": [*data["evaluate"]["also"], calibration.get("scorer")],
     }
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
@@ -154,9 +156,28 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         work = partial(stages.answer, name=name)
         tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
     answers = [f"evaluate/{name}" for name in names]
+    for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
+        outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]
+        also = partial(evaluating.score_also, label=label, names=names)
+        tasks.append(_task(f"evaluate/also-{label}", also, {"scorer": scorer}, answers, *outputs))
     table = partial(stages.summarise, names=names)
-    tasks.append(_task("evaluate/results", table, {}, answers, "evaluation/results.json"))
-    return [*tasks, _task("report", stages.report, {}, ["evaluate/results"], "report.html", "report.md")]
+    beside = [f"evaluate/also-{label}" for label in recipe.evaluate.others]
+    tasks.append(_task("evaluate/results", table, {}, [*answers, *beside], "evaluation/results.json"))
+    if recipe.evaluate.calibration:
+        tasks.append(_calibrate(data, ["student", names[-1]]))
+    shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]
+    return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
+
+
+def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
+    settings = {
+        "calibration": data["evaluate"]["calibration"],
+        "sample": data["sample"],
+        "normalise": data["distill"]["loss"]["normalise"],
+    }
+    after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
+    work = partial(evaluating.calibrate, names=names)
+    return _task("evaluate/calibration", work, settings, after, "evaluation/calibration.json")
 
 
 def _task(name: str, work: stages.Stage, settings: Mapping[str, Any], after: list[str], *outputs: str) -> Task:

@@ -127,6 +127,17 @@ class EvalRow(Record):
     against_initial: float | None = None
 
 
+@dataclass(frozen=True)
+class ScoredSample(Record):
+    """One of several samples of a model: its log-likelihood under that model, and what a scorer makes of it."""
+
+    id: str
+    sample: int
+    response: str
+    logp: float
+    score: float
+
+
 def as_text(prompt: PromptText) -> str:
     """A prompt as plain text; a conversation becomes one `role: content` paragraph a message."""
     if isinstance(prompt, str):

@@ -24,9 +24,9 @@ from plad.models import PromptFormat
 from plad.models.load import load_folder
 from plad.models.prompts import Formatter
 from plad.progress import Display
-from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
+from plad.records import EvalRow, Generation, PreferencePair, Prompt, Score, dump_line, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
-from plad.scoring.judging import is_pairwise, judge_answers, remembering
+from plad.scoring.judging import is_pairwise, judge_answers, needs_training, remembering
 from plad.scoring.store import ScoreStore
 from plad.scoring.verdict import doubt_shares, doubts
 from plad.training.examples import Examples, from_pairs, from_references
@@ -73,8 +73,11 @@ def check(context: Context) -> dict[str, Any]:
         except PladError as error:
             raise PladError(f"{name}.model: {error}") from None
     used = {"evaluate.judge": recipe.evaluate.judge}
+    used |= {f"evaluate.also ({label})": scorer for label, scorer in recipe.evaluate.others.items()}
     if recipe.scores_pairs:
         used["pairs.scorer"] = recipe.pairs.scorer
+    if recipe.evaluate.calibration and recipe.evaluate.calibration.scorer:
+        used["evaluate.calibration.scorer"] = recipe.evaluate.calibration.scorer
     for place, scorer in used.items():
         with context.display.bar(f"trying {place}", None):
             _try_scorer(scorer, place)
@@ -117,7 +120,7 @@ def sample(context: Context, name: str) -> dict[str, Any]:
     """The teacher's or the student's answers on the distillation half."""
     prompts = context.prompts("distill")
     target = context.run.path("generations", f"{name}.jsonl")
-    return _answer(context, name, prompts, context.recipe.sample, target, f"sample {name}")
+    return answer_prompts(context, name, prompts, context.recipe.sample, target, f"sample {name}")
 
 
 def pair(context: Context) -> dict[str, Any]:
@@ -173,7 +176,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 def train_judge(context: Context) -> dict[str, Any]:
     """Train the judge, if it is one to train, on the training half and the initial student's answers to it."""
     judge = context.recipe.evaluate.judge
-    if not _needs_training(judge):
+    if not needs_training(judge):
         return {"description": judge.description}
     prompts = context.prompts("train")
     held_out = context.prompts("validation")
@@ -181,7 +184,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     answers = {}
     for part, some in asked.items():
         target = context.workspace / f"answers-{part}.jsonl"
-        _answer(context, "student", some, context.recipe.sample, target, f"judge's {part}")
+        answer_prompts(context, "student", some, context.recipe.sample, target, f"judge's {part}")
         answers[part] = list(read_jsonl(target, Generation))
     with context.display.bar("training the judge", None) as advance:
         total = [0]
@@ -205,10 +208,10 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     prompts = context.prompts("test")
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
-    _answer(context, name, prompts, sampling, outputs, f"test {name}")
+    answer_prompts(context, name, prompts, sampling, outputs, f"test {name}")
     generations = list(read_jsonl(outputs, Generation))
     answers = [generation.response for generation in generations]
-    with context.display.bar(f"judging {name}", None), remembered(context, _judge(context)) as judge:
+    with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
         judged = judge_answers(judge, prompts, answers, initial_answers(context, name))
     columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
     rows = evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True)))
@@ -220,6 +223,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
 
 def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     """The results of all models in one table of estimates."""
+    from plad.evaluation.agreement import side_by_side
     from plad.evaluation.measure import summarise as table
 
     labels = {
@@ -234,9 +238,13 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
     }
     results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
+    others = {label: _scores_by(context, label, names) for label in context.recipe.evaluate.others}
+    also = side_by_side(rows, others, "student", context.recipe.seed)
+    for entry in also:
+        entry["description"] = context.recipe.evaluate.others[entry["name"]].description
     judged = context.run.finished("evaluate/judge") or {}
     scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {}), **_doubts(context, names)}
-    results = {"task": context.recipe.task.source.type, "scorer": scorer, **results}
+    results = {"task": context.recipe.task.source.type, "scorer": scorer, **results, "scorers": also}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
 
@@ -247,6 +255,12 @@ def report(context: Context) -> dict[str, Any]:
 
     html, markdown = write_report(context.run.folder)
     return {"html": str(html), "markdown": str(markdown)}
+
+
+def _scores_by(context: Context, label: str, names: Sequence[str]) -> dict[str, list[Score]]:
+    """What another scorer made of each model's outputs."""
+    folder = context.run.path("evaluation", "scores", label)
+    return {name: list(read_jsonl(folder / f"{name}.jsonl", Score)) for name in names}
 
 
 def _doubts(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -278,7 +292,7 @@ def _try_scorer(scorer: Any, place: str) -> None:
     # A copy: what it loads is let go of again, and does not stay in memory beside the models.
     scorer = scorer.model_copy()
     try:
-        if place == "evaluate.judge" and _needs_training(scorer):
+        if place == "evaluate.judge" and needs_training(scorer):
             scorer.encoder().encode(["one text"])
         else:
             scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["another answer"])
@@ -314,6 +328,12 @@ def _load(context: Context, name: str) -> tuple[Any, Any]:
     """A model of the run, in the precision that the recipe names for it, and its tokenizer."""
     role = context.recipe.teacher if name == "teacher" else context.recipe.student
     return load_folder(context.run.path("models", name), getattr(role.model, "dtype", "float32"))
+
+
+def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
+    """A model of the run where it runs fastest, its tokenizer, and its formatter."""
+    model, tokenizer = _load(context, name)
+    return model.to(_device()), tokenizer, _formatter(context.recipe.prompt, tokenizer, model)
 
 
 def _device() -> str:
@@ -465,7 +485,7 @@ def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> d
     return {"parameters": sum(p.numel() for p in model.parameters())}
 
 
-def _answer(
+def answer_prompts(
     context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
 ) -> dict[str, Any]:
     """Answer prompts with a model of the run. Each batch is written as it arrives; a second call asks for the rest."""
@@ -473,10 +493,8 @@ def _answer(
 
     partial = context.workspace / f"{target.stem}.partial.jsonl"
     done = _recover(partial)
-    model, tokenizer = _load(context, name)
-    generator = HFGenerator(
-        model.to(_device()), _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size
-    )
+    model, _, formatter = load_for_answers(context, name)
+    generator = HFGenerator(model, formatter, sampling.batch_size)
     with (
         context.display.bar(f"sampling {purpose}", len(prompts)) as advance,
         partial.open("a", encoding="utf-8") as file,
@@ -500,10 +518,6 @@ def _recover(partial: Path) -> dict[str, Generation]:
     return {generation.id: generation for generation in read_jsonl(partial, Generation)}
 
 
-def _needs_training(judge: Any) -> bool:
-    return hasattr(judge, "train_on") and getattr(judge, "folder", None) is None
-
-
 @contextmanager
 def remembered(context: Context, scorer: Any) -> Iterator[Any]:
     """A scorer that looks into the run's store first, so that nothing is scored, or asked and paid for, twice."""
@@ -511,9 +525,10 @@ def remembered(context: Context, scorer: Any) -> Iterator[Any]:
         yield remembering(scorer, store)
 
 
-def _judge(context: Context) -> Any:
+def judge_of(context: Context) -> Any:
+    """The recipe's judge, trained by this run where it is one to train."""
     judge = context.recipe.evaluate.judge
-    if not _needs_training(judge):
+    if not needs_training(judge):
         return judge
     from plad.scoring.trained import TrainedScorer
 

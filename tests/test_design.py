@@ -23,6 +23,7 @@ LEVELS: list[set[str]] = [
     {"training", "evaluation"},
     {"config"},
     {"stages"},
+    {"evaluating"},
     {"pipeline"},
     {"studies"},
     {"cli"},
@@ -39,7 +40,7 @@ ONLY: dict[str, set[str]] = {
     "evaluation": {"errors", "records", "scoring"},
     "training": {"errors", "spec", "records", "losses", "models"},
     "generation": {"errors", "spec", "records", "models"},
-    "pipeline": {"errors", "config", "progress", "runs", "stages"},
+    "pipeline": {"errors", "config", "progress", "runs", "stages", "evaluating"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

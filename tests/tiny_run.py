@@ -48,7 +48,9 @@ TASKS = [
     "evaluate/sft",
     "evaluate/seqkd",
     "evaluate/plad",
+    "evaluate/also-length",
     "evaluate/results",
+    "evaluate/calibration",
     "report",
 ]
 

@@ -48,3 +48,8 @@ def judge_answers(
 def is_pairwise(scorer: Any) -> bool:
     """Whether it compares two answers, as opposed to scoring one."""
     return hasattr(scorer, "compare")
+
+
+def needs_training(scorer: Any) -> bool:
+    """Whether it scores only after training, which has not been."""
+    return hasattr(scorer, "train_on") and getattr(scorer, "folder", None) is None
