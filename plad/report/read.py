@@ -37,6 +37,7 @@ class RunFiles:
     prompts: tuple[Prompt, ...]
     answers: Mapping[str, Mapping[str, EvalRow]]
     results: Json | None
+    calibration: Json | None = None
 
     def label(self, name: str) -> str:
         """What to call a model: the evaluation's own label where it gives one."""
@@ -64,6 +65,7 @@ def read_run(run: Path) -> RunFiles:
         prompts=_records(run / "data" / "test.jsonl", Prompt),
         answers=_answers(run / "evaluation"),
         results=_json(run / "evaluation" / "results.json"),
+        calibration=_json(run / "evaluation" / "calibration.json"),
     )
 
 
