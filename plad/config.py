@@ -9,13 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from functools import reduce
-from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import yaml
-from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from plad.data import SOURCES, Splits
 from plad.errors import PladError, nearest
@@ -23,20 +21,10 @@ from plad.generation import Sampling
 from plad.losses import LOSSES, RankingCalibration
 from plad.methods import METHODS, SFT, Method, Plad, SeqKD
 from plad.models import MODELS, Lora, PromptFormat
-from plad.scoring import SCORERS
-from plad.spec import Spec
+from plad.scoring import SCORERS, Length
+from plad.scoring.judging import is_pairwise, needs_training
+from plad.spec import Spec, variant
 from plad.training.run import Optimisation
-
-
-def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
-    """The type of a field whose `type:` names an entry of `table`; a mapping without one is a `default`."""
-
-    def name(value: Any) -> Any:
-        return value.get("type", default) if isinstance(value, Mapping) else getattr(value, "type", None)
-
-    union: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in table.items()))
-    return Annotated[union, Discriminator(name)]
-
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
@@ -89,13 +77,38 @@ class Pairing(Spec):
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
 
 
+class CalibrationCheck(Spec):
+    """Whether likelihood tracks quality: samples of the initial and of the distilled student to some test prompts."""
+
+    prompts: int = Field(64, ge=1)
+    samples: int = Field(4, ge=2, description="a prompt")
+    temperature: float = Field(1.0, gt=0, le=10)
+    scorer: Scorer | None = Field(None, description="evaluate.judge where null")
+
+
 class Evaluation(Spec):
     """How models answer the test split and who judges the answers."""
 
     judge: Scorer
+    also: tuple[Scorer, ...] = Field((Length(),), description="scorers beside the judge; length should not win")
+    calibration: CalibrationCheck | None = CalibrationCheck()
     sampling: Sample | None = Field(None, description="that of sample where null")
     judge_prompts: int | None = Field(None, ge=1, description="training prompts that a judge learns from; null for all")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
+
+    @property
+    def pairwise(self) -> bool:
+        """Whether the judge compares two answers, as opposed to scoring one."""
+        return is_pairwise(self.judge)
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """The scorers beside the judge by what they are called: their type, with a number where it comes again."""
+        found: dict[str, Any] = {}
+        for scorer in self.also:
+            again = 1 + sum(other.type == scorer.type for other in found.values())
+            found[scorer.type if again == 1 else f"{scorer.type}-{again}"] = scorer
+        return found
 
 
 TAKEN = ("teacher", "student", "judge", "results")
@@ -188,6 +201,13 @@ class Recipe(Spec):
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        for label, scorer in self.evaluate.others.items():
+            if needs_training(scorer):
+                yield (
+                    "evaluate.also",
+                    f"{label} is a scorer to train, and only evaluate.judge is trained. "
+                    "Give the `folder` of one that was trained (`plad train-reward` makes one), or make it the judge.",
+                )
         new, kept = self.sample.max_new_tokens, self.prompt.max_response_tokens
         if new > kept:
             yield (
@@ -374,6 +394,8 @@ def _follow(location: Sequence[Any]) -> tuple[list[str], list[type[Spec]]]:
             kinds = [kind for kind in kinds if _tag(kind) == step]
             continue
         place.append(str(step))
+        if isinstance(step, int):
+            continue  # one of a list, all of whose members can be the same
         field = kinds[0].model_fields.get(step) if len(kinds) == 1 else None
         kinds = _specs(field.annotation) if field else []
         named = field is not None and get_origin(field.annotation) is dict

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plad import stages
+from plad import evaluating, stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method
@@ -103,12 +103,14 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
 
 
 def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
+    calibration = data["evaluate"]["calibration"] or {}
     settings = {
         "models": [data["teacher"]["model"], data["student"]["model"]],
         "prompt": data["prompt"],
         "sample": [data["sample"], data["evaluate"]["sampling"]],
         "scorers": [data["evaluate"]["judge"], data["pairs"]["scorer"] if recipe.scores_pairs else None],
         "white_box": stages.white_box(recipe),
+        "beside": [*data["evaluate"]["also"], calibration.get("scorer")],
     }
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
@@ -144,14 +146,36 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
     names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
-    for name in names:
+    # A pairwise judge sets the others beside the initial student, which therefore answers first.
+    for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
+        if recipe.evaluate.pairwise and name != "student":
+            after.append("evaluate/student")
         work = partial(stages.answer, name=name)
         tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
     answers = [f"evaluate/{name}" for name in names]
+    for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
+        outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]
+        also = partial(evaluating.score_also, label=label, names=names)
+        tasks.append(_task(f"evaluate/also-{label}", also, {"scorer": scorer}, answers, *outputs))
     table = partial(stages.summarise, names=names)
-    tasks.append(_task("evaluate/results", table, {"models": names}, answers, "evaluation/results.json"))
-    return [*tasks, _task("report", stages.report, {}, ["evaluate/results"], "report.html", "report.md")]
+    beside = [f"evaluate/also-{label}" for label in recipe.evaluate.others]
+    tasks.append(_task("evaluate/results", table, {"models": names}, [*answers, *beside], "evaluation/results.json"))
+    if recipe.evaluate.calibration:
+        tasks.append(_calibrate(data, ["student", names[-1]]))
+    shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]
+    return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
+
+
+def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
+    settings = {
+        "calibration": data["evaluate"]["calibration"],
+        "sample": data["sample"],
+        "normalise": data["distill"]["loss"]["normalise"],
+    }
+    after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
+    work = partial(evaluating.calibrate, names=names)
+    return _task("evaluate/calibration", work, settings, after, "evaluation/calibration.json")
 
 
 def _task(name: str, work: stages.Stage, settings: Mapping[str, Any], after: list[str], *outputs: str) -> Task:
@@ -229,7 +253,7 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
 
 
 def _is_full(error: BaseException) -> bool:
-    told = ("No space left on device", "Disk quota exceeded", "file write failed")
+    told = ("No space left on device", "Disk quota exceeded", "file write failed", "database or disk is full")
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in told):
         return True
     before = error.__cause__ or error.__context__

@@ -98,8 +98,22 @@ class PreferencePair(Record):
 
 
 @dataclass(frozen=True)
+class Score(Record):
+    """What a scorer makes of one answer and of the human's. `against_initial`: as in `EvalRow`."""
+
+    id: str
+    score: float
+    reference_score: float
+    against_initial: float | None = None
+
+
+@dataclass(frozen=True)
 class EvalRow(Record):
-    """What one model answered to one test prompt, and what that answer is worth."""
+    """What one model answered to one test prompt, and what that answer is worth.
+
+    `against_initial`: a pairwise judge's verdict on it and the initial student's answer (1, ½ or 0); else the scores
+    of both decide.
+    """
 
     id: str
     response: str
@@ -110,6 +124,18 @@ class EvalRow(Record):
     rougeL: float
     words: int
     finished: bool = True
+    against_initial: float | None = None
+
+
+@dataclass(frozen=True)
+class ScoredSample(Record):
+    """One of several samples of a model: its log-likelihood under that model, and what a scorer makes of it."""
+
+    id: str
+    sample: int
+    response: str
+    logp: float
+    score: float
 
 
 def as_text(prompt: PromptText) -> str:

@@ -7,7 +7,11 @@ models/NAME/             a model folder that transformers loads, and history.jso
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
 judge/                   the trained scorer and its held-out accuracy
+scores.sqlite            what scorers and judges have said, so that nothing is scored or asked twice
 evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
+  scores/SCORER/         the same outputs under the other scorers (Score)
+  verdicts/NAME-OTHER    a pairwise judge's raw replies (Verdict)
+  calibration/NAME.jsonl several samples a prompt, with likelihood and quality (ScoredSample); calibration.json sums up
 report.html, report.md
 .work/                   work in progress, one folder a task; safe to delete while nothing runs
 """

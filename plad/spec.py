@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from collections.abc import Mapping
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 
 class Spec(BaseModel):
@@ -13,3 +18,13 @@ class Spec(BaseModel):
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+
+def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
+    """The type of a field whose `type:` names an entry of `table`; a mapping without one is a `default`."""
+
+    def name(value: Any) -> Any:
+        return value.get("type", default) if isinstance(value, Mapping) else getattr(value, "type", None)
+
+    union: Any = reduce(or_, (Annotated[kind, Tag(tag)] for tag, kind in table.items()))
+    return Annotated[union, Discriminator(name)]

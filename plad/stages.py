@@ -11,6 +11,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from plad.models.load import load_folder
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_alike, check_same_tokens
 from plad.progress import Display
-from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
+from plad.records import EvalRow, Generation, PreferencePair, Prompt, Score, dump_line, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
+from plad.scoring.judging import is_pairwise, judge_answers, needs_training, remembering
+from plad.scoring.store import ScoreStore
+from plad.scoring.verdict import doubt_shares, doubts
 from plad.training.examples import Examples, from_answers, from_pairs, from_references
 
 SPLITS = ("train", "distill", "validation", "test")
@@ -76,8 +80,11 @@ def check(context: Context) -> dict[str, Any]:
         except PladError as error:
             raise PladError(f"method {names[0]}: {error}") from None
     used = {"evaluate.judge": recipe.evaluate.judge}
+    used |= {f"evaluate.also ({label})": scorer for label, scorer in recipe.evaluate.others.items()}
     if recipe.scores_pairs:
         used["pairs.scorer"] = recipe.pairs.scorer
+    if recipe.evaluate.calibration and recipe.evaluate.calibration.scorer:
+        used["evaluate.calibration.scorer"] = recipe.evaluate.calibration.scorer
     for place, scorer in used.items():
         with context.display.bar(f"trying {place}", None):
             _try_scorer(scorer, place)
@@ -125,7 +132,7 @@ def sample(context: Context, name: str) -> dict[str, Any]:
     """The teacher's or the student's answers on the distillation half."""
     prompts = context.prompts("distill")
     target = context.run.path("generations", f"{name}.jsonl")
-    return _answer(context, name, prompts, context.recipe.sample, target, f"sample {name}")
+    return answer_prompts(context, name, prompts, context.recipe.sample, target, f"sample {name}")
 
 
 def pair(context: Context) -> dict[str, Any]:
@@ -175,7 +182,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
 def train_judge(context: Context) -> dict[str, Any]:
     """Train the judge, if it is one to train, on the training half and the initial student's answers to it."""
     judge = context.recipe.evaluate.judge
-    if not _needs_training(judge):
+    if not needs_training(judge):
         return {"description": judge.description}
     prompts = context.prompts("train")[: context.recipe.evaluate.judge_prompts]
     held_out = context.prompts("validation")
@@ -183,7 +190,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     answers = {}
     for part, some in asked.items():
         target = context.workspace / f"answers-{part}.jsonl"
-        _answer(context, "student", some, context.recipe.sample, target, f"judge's {part}")
+        answer_prompts(context, "student", some, context.recipe.sample, target, f"judge's {part}")
         answers[part] = list(read_jsonl(target, Generation))
     with context.display.bar("training the judge", None) as advance:
         total = [0]
@@ -207,19 +214,22 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     prompts = context.prompts("test")
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
-    _answer(context, name, prompts, sampling, outputs, f"test {name}")
+    answer_prompts(context, name, prompts, sampling, outputs, f"test {name}")
     generations = list(read_jsonl(outputs, Generation))
-    judge = _judge(context)
-    with context.display.bar(f"judging {name}", 2 * len(prompts)):
-        scores = judge.score(prompts, [generation.response for generation in generations])
-        reference_scores = judge.score(prompts, [prompt.reference or "" for prompt in prompts])
-    rows = evaluate_outputs(prompts, generations, scores, reference_scores)
+    answers = [generation.response for generation in generations]
+    with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
+        judged = judge_answers(judge, prompts, answers, initial_answers(context, name))
+    columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
+    rows = evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True)))
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
-    return {"n": len(rows)}
+    for opponent, verdicts in judged.verdicts.items():
+        write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
+    return {"n": len(rows), "doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
 
 
 def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     """The results of all models in one table of estimates."""
+    from plad.evaluation.agreement import side_by_side
     from plad.evaluation.measure import summarise as table
 
     labels = {"teacher": "Teacher", "student": "Initial student", **_labels(context.recipe)}
@@ -228,10 +238,14 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
     }
     results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
+    others = {label: _scores_by(context, label, names) for label in context.recipe.evaluate.others}
+    also = side_by_side(rows, others, "student", context.recipe.seed)
+    for entry in also:
+        entry["description"] = context.recipe.evaluate.others[entry["name"]].description
     judged = context.run.finished("evaluate/judge") or {}
-    scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {})}
+    scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {}), **_doubts(context, names)}
     about = {"task": context.recipe.task.source.type, "subject": names[-1], "scorer": scorer}
-    results = {**about, **results}
+    results = {**about, **results, "scorers": also}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
 
@@ -242,6 +256,18 @@ def report(context: Context) -> dict[str, Any]:
 
     html, markdown = write_report(context.run.folder)
     return {"html": str(html), "markdown": str(markdown)}
+
+
+def _scores_by(context: Context, label: str, names: Sequence[str]) -> dict[str, list[Score]]:
+    """What another scorer made of each model's outputs."""
+    folder = context.run.path("evaluation", "scores", label)
+    return {name: list(read_jsonl(folder / f"{name}.jsonl", Score)) for name in names}
+
+
+def _doubts(context: Context, names: Sequence[str]) -> dict[str, Any]:
+    """How often a pairwise judge's verdict hung on the order or was not to be read."""
+    records = (context.run.finished(f"evaluate/{name}") or {} for name in names)
+    return doubt_shares([count for record in records for count in record.get("summary", {}).get("doubts", ())])
 
 
 def _trainer_of(name: str) -> str:
@@ -267,10 +293,10 @@ def _try_scorer(scorer: Any, place: str) -> None:
     # A copy: what it loads is let go of again, and does not stay in memory beside the models.
     scorer = scorer.model_copy()
     try:
-        if place == "evaluate.judge" and _needs_training(scorer):
+        if place == "evaluate.judge" and needs_training(scorer):
             scorer.encoder().encode(["one text"])
         else:
-            scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["an answer"])
+            scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["another answer"])
     except PladError as error:
         raise PladError(f"{place}: {error}") from None
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AssertionError) as error:
@@ -303,6 +329,12 @@ def _load(context: Context, name: str) -> tuple[Any, Any]:
     """A model of the run, in the precision that the recipe names for it, and its tokenizer."""
     role = context.recipe.teacher if name == "teacher" else context.recipe.student
     return load_folder(context.run.path("models", name), getattr(role.model, "dtype", "float32"))
+
+
+def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
+    """A model of the run where it runs fastest, its tokenizer, and its formatter."""
+    model, tokenizer = _load(context, name)
+    return model.to(_device()), tokenizer, _formatter(context.recipe.prompt, tokenizer, model)
 
 
 def _device() -> str:
@@ -377,9 +409,16 @@ def _labels(recipe: Recipe) -> dict[str, str]:
     }
 
 
+def initial_answers(context: Context, name: str) -> list[str] | None:
+    """What the initial student answered to the test split, for a pairwise judge of another model; else None."""
+    if name == "student" or not is_pairwise(context.recipe.evaluate.judge):
+        return None
+    return [row.response for row in read_jsonl(context.run.path("evaluation", "student.jsonl"), EvalRow)]
+
+
 def _scored(context: Context, pairs: list[PreferencePair], scorer: Any) -> list[PreferencePair]:
     prompts = [Prompt(p.id, p.prompt) for p in pairs]
-    with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance:
+    with context.display.bar("scoring the pairs", 2 * len(pairs)) as advance, remembered(context, scorer) as scorer:
         chosen = scorer.score(prompts, [p.chosen for p in pairs])
         advance(len(pairs), {})
         rejected = scorer.score(prompts, [p.rejected for p in pairs])
@@ -466,7 +505,7 @@ def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> d
     return {"parameters": sum(p.numel() for p in model.parameters())}
 
 
-def _answer(
+def answer_prompts(
     context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
 ) -> dict[str, Any]:
     """Answer prompts with a model of the run. Each batch is written as it arrives; a second call asks for the rest."""
@@ -474,10 +513,8 @@ def _answer(
 
     partial = context.workspace / f"{target.stem}.partial.jsonl"
     done = _recover(partial)
-    model, tokenizer = _load(context, name)
-    generator = HFGenerator(
-        model.to(_device()), _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size
-    )
+    model, _, formatter = load_for_answers(context, name)
+    generator = HFGenerator(model, formatter, sampling.batch_size)
     with (
         context.display.bar(f"sampling {purpose}", len(prompts)) as advance,
         partial.open("a", encoding="utf-8") as file,
@@ -501,13 +538,17 @@ def _recover(partial: Path) -> dict[str, Generation]:
     return {generation.id: generation for generation in read_jsonl(partial, Generation)}
 
 
-def _needs_training(judge: Any) -> bool:
-    return hasattr(judge, "train_on") and getattr(judge, "folder", None) is None
+@contextmanager
+def remembered(context: Context, scorer: Any) -> Iterator[Any]:
+    """A scorer that looks into the run's store first, so that nothing is scored, or asked and paid for, twice."""
+    with ScoreStore(context.run.path("scores.sqlite")) as store:
+        yield remembering(scorer, store)
 
 
-def _judge(context: Context) -> Any:
+def judge_of(context: Context) -> Any:
+    """The recipe's judge, trained by this run where it is one to train."""
     judge = context.recipe.evaluate.judge
-    if not _needs_training(judge):
+    if not needs_training(judge):
         return judge
     from plad.scoring.trained import TrainedScorer
 

@@ -17,11 +17,13 @@ LEVELS: list[set[str]] = [
     {"errors", "progress", "template"},  # import nothing of ours
     {"spec", "records"},
     {"runs", "report"},
-    {"data", "models", "losses", "scoring"},
+    {"data", "models", "losses"},
     {"generation"},  # renders prompts and reads answers by models.prompts
+    {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
     {"config"},
     {"stages"},
+    {"evaluating"},
     {"pipeline"},
     {"studies"},
     {"cli"},
@@ -31,7 +33,7 @@ LEVELS: list[set[str]] = [
 
 ONLY: dict[str, set[str]] = {
     "losses": {"errors", "spec"},  # never a model loader
-    "scoring": {"errors", "spec", "records"},
+    "scoring": {"errors", "spec", "records", "models", "generation"},
     "models": {"errors", "spec", "records"},
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},
@@ -39,7 +41,7 @@ ONLY: dict[str, set[str]] = {
     "training": {"errors", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
     "generation": {"errors", "spec", "records", "models"},
-    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages"},
+    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages", "evaluating"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

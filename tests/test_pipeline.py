@@ -70,12 +70,13 @@ def test_a_new_margin_trains_plad_alone(copy_of_run: Copy) -> None:
     folder = copy_of_run()
     before = outputs(folder)
     display = again(folder, "distill.loss.margin=0.5")
-    assert display.worked == ["distill/plad", "evaluate/plad", "evaluate/results", "report"]
+    beside = ["evaluate/also-length", "evaluate/results", "evaluate/calibration"]
+    assert display.worked == ["distill/plad", "evaluate/plad", *beside, "report"]
     assert "  distill/plad runs again: distill.loss.margin: 1.0 → 0.5" in display.lines
     touched = changed(before, folder)
     assert "models/plad/adapter_model.safetensors" in touched
-    allowed = ("models/plad/", "evaluation/plad.jsonl", "evaluation/results.json", "report.", "recipe.yaml")
-    assert [name for name in touched if not name.startswith(allowed)] == []
+    allowed = ("models/plad/", "evaluation/results.json", "evaluation/calibration.json", "report.", "recipe.yaml")
+    assert [name for name in touched if not name.startswith(allowed) and not name.endswith("/plad.jsonl")] == []
 
 
 def test_a_new_judge_leaves_training_alone(copy_of_run: Copy) -> None:
@@ -94,7 +95,7 @@ def test_a_new_judge_leaves_training_alone(copy_of_run: Copy) -> None:
     [
         ("report.md", ["report"]),
         ("evaluation/results.json", ["evaluate/results", "report"]),
-        ("evaluation/plad.jsonl", ["evaluate/plad", "evaluate/results", "report"]),
+        ("evaluation/plad.jsonl", ["evaluate/plad", "evaluate/also-length", "evaluate/results", "report"]),
     ],
 )
 def test_a_lost_output_is_made_again(copy_of_run: Copy, lost: str, redone: list[str]) -> None:

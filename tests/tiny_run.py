@@ -48,12 +48,14 @@ TASKS = [
     "evaluate/sft",
     "evaluate/seqkd",
     "evaluate/plad",
+    "evaluate/also-length",
     "evaluate/results",
+    "evaluate/calibration",
     "report",
 ]
 
-CHANGING = ("manifest.json", ".lock", ".lock.owner")
-"""Files that hold a time or a process, and so differ from run to run."""
+CHANGING = ("manifest.json", ".lock", ".lock.owner", "scores.sqlite")
+"""Files that hold a time, a process or a path, and so differ from run to run."""
 
 REPORTS = {"report.html", "report.md"}
 """They copy the date and the seconds of each task from the manifest."""

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plad.errors import PladError
+from plad.evaluation.methods import Rows, comparisons, length_warning, lengths, outcomes_against
 from plad.evaluation.statistics import mean, win_rate
 from plad.records import EvalRow, Generation, Prompt
 from plad.scoring.length import word_count
 from plad.scoring.rouge import rouge_scores
 
-Rows = Sequence[EvalRow]
 COLUMNS = ("rouge1", "rouge2", "rougeL", "words", "finished")
 
 
@@ -20,16 +20,20 @@ def evaluate_outputs(
     generations: Sequence[Generation],
     scores: Sequence[float],
     reference_scores: Sequence[float],
+    against_initial: Sequence[float | None] | None = None,
 ) -> list[EvalRow]:
     """One row a prompt, in the order of `prompts`; generations may come in any order.
 
-    `scores` go with `generations`, `reference_scores` (what the human's answers are worth) with `prompts`.
+    `scores` and `against_initial` (a pairwise judge's verdicts) go with `generations`, `reference_scores` (what the
+    human's answers are worth) with `prompts`.
 
     Raises:
         PladError: a prompt has no reference, or not exactly one generation, or scores are missing.
     """
     _check_counts(prompts, generations, scores, reference_scores)
-    outputs = {generation.id: (generation, score) for generation, score in zip(generations, scores, strict=True)}
+    verdicts = [None] * len(generations) if against_initial is None else against_initial
+    judged = zip(generations, scores, verdicts, strict=True)
+    outputs = {generation.id: (generation, score, verdict) for generation, score, verdict in judged}
     _check_ids([prompt.id for prompt in prompts], list(outputs), "the generations")
     return [
         _row(prompt, *outputs[prompt.id], reference_score)
@@ -48,6 +52,9 @@ def summarise(
 ) -> dict[str, Any]:
     """The results of all models: win rates against the human and the initial student, overlap, words.
 
+    The last model but the teacher and the initial student is the subject: `comparisons` has the paired tests of it
+    against the others. `warnings` are sentences on gains that go with a change in length.
+
     Every number is `{"value", "low", "high", "n"}`; win rates and ROUGE are shares, `words` are words. The references
     of `prompts`, the prompts answered, give `reference_words`.
 
@@ -60,33 +67,41 @@ def summarise(
         if name not in aligned:
             raise PladError(f"a summary compares with {name!r}, but there are {', '.join(aligned)}. Evaluate it too.")
     before = aligned[initial]
+    table = {
+        name: {
+            "name": name,
+            "label": labels.get(name, name),
+            "parameters": parameters.get(name),
+            **_numbers(rows, None if name == initial else before, prompts, seed),
+        }
+        for name, rows in aligned.items()
+    }
+    *others, subject = [name for name in aligned if name not in (initial, teacher)] or [initial]
+    warnings = (length_warning(row, table[initial]) for name, row in table.items() if name not in (initial, teacher))
     return {
         "n": len(ids),
-        "teacher_student": win_rate(_scores(aligned[teacher]), _scores(before), seed).to_json(),
-        "rows": [
-            {
-                "name": name,
-                "label": labels.get(name, name),
-                "parameters": parameters.get(name),
-                **_numbers(rows, None if name == initial else before, seed),
-            }
-            for name, rows in aligned.items()
-        ],
+        "teacher_student": mean(outcomes_against(aligned[teacher], before), seed).to_json(),
+        "rows": list(table.values()),
+        "comparisons": comparisons(aligned, subject, others, seed),
+        "warnings": [warning for warning in warnings if warning],
         "reference_words": mean([word_count(prompt.reference or "") for prompt in prompts], seed).to_json(),
     }
 
 
-def _numbers(rows: Rows, before: Rows | None, seed: int) -> dict[str, Any]:
+def _numbers(rows: Rows, before: Rows | None, prompts: Sequence[Prompt], seed: int) -> dict[str, Any]:
     """The estimates of one model. One seed for all: each draws the same prompts."""
     reference_scores = [row.reference_score for row in rows]
     return {
         "win_rate": win_rate(_scores(rows), reference_scores, seed).to_json(),
-        "against_initial": win_rate(_scores(rows), _scores(before), seed).to_json() if before else None,
+        "against_initial": mean(outcomes_against(rows, before), seed).to_json() if before else None,
         **{name: mean([float(getattr(row, name)) for row in rows], seed).to_json() for name in COLUMNS},
+        **lengths(rows, before, prompts, seed),
     }
 
 
-def _row(prompt: Prompt, generation: Generation, score: float, reference_score: float) -> EvalRow:
+def _row(
+    prompt: Prompt, generation: Generation, score: float, verdict: float | None, reference_score: float
+) -> EvalRow:
     assert prompt.reference is not None
     return EvalRow(
         id=prompt.id,
@@ -95,6 +110,7 @@ def _row(prompt: Prompt, generation: Generation, score: float, reference_score: 
         reference_score=reference_score,
         words=word_count(generation.response),
         finished=generation.finished,
+        against_initial=verdict,
         **rouge_scores(generation.response, prompt.reference),
     )
 

@@ -67,9 +67,23 @@ def paired_difference(win_a: Sequence[float] | Vector, win_b: Sequence[float] | 
     Raises:
         PladError: the numbers differ or are 0, or some are NaN.
     """
-    a_N, b_N = _checked(win_a, "values of a"), _checked(win_b, "values of b")
-    _check_paired(a_N, b_N)
+    a_N, b_N = checked_pair(win_a, win_b)
     return mean(a_N - b_N, seed)
+
+
+def ratio(numerators: Sequence[float] | Vector, denominators: Sequence[float] | Vector, seed: int = 0) -> Estimate:
+    """`Σ numerators / Σ denominators` over prompts, with its bootstrap interval; `n` is the sum of the denominators.
+
+    For a share whose base differs from prompt to prompt. A resample without any base is left out.
+
+    Raises:
+        PladError: the numbers differ or are 0, or some are NaN.
+    """
+    top_N, base_N = checked_pair(numerators, denominators)
+    # One seed draws the same prompts for both.
+    tops_B, bases_B = _resampled_means(top_N, seed), _resampled_means(base_N, seed)
+    low, high = np.quantile(tops_B[bases_B > 0] / bases_B[bases_B > 0], (0.025, 0.975))
+    return Estimate(float(top_N.sum() / base_N.sum()), float(low), float(high), int(base_N.sum()))
 
 
 def spearman(a: Sequence[float] | Vector, b: Sequence[float] | Vector) -> float | None:
@@ -78,11 +92,21 @@ def spearman(a: Sequence[float] | Vector, b: Sequence[float] | Vector) -> float 
     Raises:
         PladError: the numbers differ or are 0, or some are NaN.
     """
-    a_N, b_N = _checked(a, "values of a"), _checked(b, "values of b")
-    _check_paired(a_N, b_N)
+    a_N, b_N = checked_pair(a, b)
     a_N, b_N = (_ranks(values_N) - (len(values_N) + 1) / 2 for values_N in (a_N, b_N))
     scale = np.sqrt((a_N @ a_N) * (b_N @ b_N))
     return float(a_N @ b_N / scale) if scale else None
+
+
+def checked_pair(a: Sequence[float] | Vector, b: Sequence[float] | Vector) -> tuple[Vector, Vector]:
+    """Both as arrays.
+
+    Raises:
+        PladError: the numbers differ or are 0, or some are NaN.
+    """
+    a_N, b_N = _checked(a, "values of a"), _checked(b, "values of b")
+    _check_paired(a_N, b_N)
+    return a_N, b_N
 
 
 def _ranks(values_N: Vector) -> Vector:

@@ -24,6 +24,14 @@ from plad.report.facts import (
 )
 from plad.report.markdown import title
 from plad.report.numbers import count
+from plad.report.quality import (
+    calibration_facts,
+    calibration_verdict,
+    comparison_facts,
+    doubt_facts,
+    scorer_facts_beside,
+)
+from plad.report.quality_charts import calibration_chart, scorer_charts
 from plad.report.read import RunFiles
 from plad.report.table import reference_words, table_rows
 from plad.report.verdict import support, verdict
@@ -70,6 +78,13 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "scorer": results.get("scorer") or {},
         "accuracy": scorer_facts(run),
         "scorer_chart": scorer_chart(run),
+        "doubts": doubt_facts(run),
+        "comparisons": comparison_facts(run),
+        "beside": scorer_facts_beside(run),
+        "scorer_charts": scorer_charts(run),
+        "calibration": calibration_facts(run),
+        "calibration_verdict": calibration_verdict(run),
+        "calibration_chart": calibration_chart(run),
         "times": time_facts(run),
         "total_time": total_time(run),
         "versions": version_facts(run),

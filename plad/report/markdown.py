@@ -9,6 +9,14 @@ from typing import Any
 from plad.report.citation import CITATION, PAPER
 from plad.report.examples import Example, examples, few
 from plad.report.facts import Fact, data_facts, drop_facts, pair_facts, scorer_facts, time_facts, version_facts
+from plad.report.numbers import interval, percent
+from plad.report.quality import (
+    calibration_facts,
+    calibration_verdict,
+    comparison_facts,
+    doubt_facts,
+    scorer_facts_beside,
+)
 from plad.report.read import RunFiles
 from plad.report.table import Cell, reference_words, table_rows
 from plad.report.verdict import support, verdict
@@ -26,6 +34,9 @@ def markdown_table(results: Mapping[str, Any]) -> str:
 def render_markdown(run: RunFiles) -> str:
     """The whole report; sections without content are left out."""
     parts = [f"# {title(run)}", f"**{verdict(run.results)}**", "\n".join(support(run.results)), _results(run)]
+    parts += _section("Methods compared, paired by prompt", _facts(comparison_facts(run)))
+    parts += _section("Other scorers on the same outputs", _beside(run), _facts(scorer_facts_beside(run)))
+    parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))
@@ -76,7 +87,23 @@ def _drops(run: RunFiles) -> str:
 def _scorer(run: RunFiles) -> str:
     scorer = (run.results or {}).get("scorer") or {}
     about = ": ".join(_inline(scorer[key]) for key in ("name", "description") if scorer.get(key))
-    return "\n\n".join(filter(None, (about, _facts(scorer_facts(run), ("Kind of pair", "right")))))
+    told = (about, _facts(doubt_facts(run)), _facts(scorer_facts(run), ("Kind of pair", "right")))
+    return "\n\n".join(filter(None, told))
+
+
+def _beside(run: RunFiles) -> str:
+    """Wins against the initial student under each scorer."""
+    found = [(scorer["name"], scorer["rows"]) for scorer in (run.results or {}).get("scorers", ())]
+    models = dict.fromkeys(row["name"] for _, rows in found for row in rows if row.get("against_initial"))
+    lines = []
+    for name, rows in found:
+        by_model = {row["name"]: row["against_initial"] for row in rows}
+        cells = [f"{percent(by_model[model]['value'])} ({interval(by_model[model])})" for model in models]
+        lines.append(_line([_inline(name), *cells]))
+    if not lines:
+        return ""
+    heads = ["Wins vs. initial, %", *(_inline(run.label(model)) for model in models)]
+    return "\n".join([_line(heads), _line(["---", *["--:"] * len(models)]), *lines])
 
 
 def _examples(run: RunFiles) -> list[str]:

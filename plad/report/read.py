@@ -40,6 +40,7 @@ class RunFiles:
     prompts: tuple[Prompt, ...]
     answers: Mapping[str, Mapping[str, EvalRow]]
     results: Json | None
+    calibration: Json | None = None
 
     @property
     def subject(self) -> str:
@@ -83,6 +84,7 @@ def read_run(run: Path) -> RunFiles:
         prompts=_records(run / "data" / "test.jsonl", Prompt),
         answers=_answers(run / "evaluation", order),
         results=results,
+        calibration=_json(run / "evaluation" / "calibration.json"),
     )
 
 

@@ -23,6 +23,7 @@ class Column:
 COLUMNS = (
     Column("win_rate", "Wins vs. reference, %"),
     Column("against_initial", "Wins vs. initial, %"),
+    Column("against_initial_at_equal_length", "At equal length, %"),
     Column("rouge1", "ROUGE-1, %"),
     Column("rouge2", "ROUGE-2, %"),
     Column("rougeL", "ROUGE-L, %"),

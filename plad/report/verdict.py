@@ -28,7 +28,8 @@ def support(results: Mapping[str, Any] | None) -> list[str]:
     """Sentences that put the verdict in its place: against the reference, and how far the scorer can be trusted."""
     if not results:
         return []
-    return [line for line in (_against_reference(results), _gap(results), _trust(results)) if line]
+    told = (_against_reference(results), _gap(results), *results.get("warnings", ()), _trust(results), _order(results))
+    return [line for line in told if line]
 
 
 def _sentence(who: str, estimate: Estimate) -> str:
@@ -80,6 +81,13 @@ def _trust(results: Mapping[str, Any]) -> str | None:
     kinds = ", ".join(f"{share} ({kind})" for kind, share in told.items())
     beside = f"; a rule that looks at length alone on {control}" if control else ""
     return f"Wins are judged by {scorer.get('name', 'a scorer')}, itself right on {kinds} of held-out pairs{beside}."
+
+
+def _order(results: Mapping[str, Any]) -> str | None:
+    inconsistent = (results.get("scorer") or {}).get("inconsistent")
+    if not inconsistent:
+        return None
+    return f"The order of the answers decided {with_interval(inconsistent)} of the judge's comparisons: ties."
 
 
 def _capital(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from plad.scoring.base import Progress, Scorer
 from plad.scoring.bradley_terry import BradleyTerry
 from plad.scoring.embedding import Embedding
+from plad.scoring.function import Function
+from plad.scoring.judge import Judge
 from plad.scoring.length import Length
 from plad.scoring.reward_model import RewardModel
 from plad.scoring.rouge import Rouge
@@ -12,9 +14,22 @@ from plad.scoring.rouge import Rouge
 SCORERS = {
     "bradley_terry": BradleyTerry,
     "embedding": Embedding,
+    "function": Function,
+    "judge": Judge,
     "length": Length,
     "reward_model": RewardModel,
     "rouge": Rouge,
 }
 
-__all__ = ["SCORERS", "BradleyTerry", "Embedding", "Length", "Progress", "RewardModel", "Rouge", "Scorer"]
+__all__ = [
+    "SCORERS",
+    "BradleyTerry",
+    "Embedding",
+    "Function",
+    "Judge",
+    "Length",
+    "Progress",
+    "RewardModel",
+    "Rouge",
+    "Scorer",
+]

@@ -63,8 +63,11 @@ class RewardModel(Spec):
 
     def _encode(self, prompt: Prompt, response: str) -> Encoded:
         """Token ids of one conversation, untruncated text at its end."""
-        limit = {"truncation": True, "max_length": self.max_tokens}
+        limit: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens}
         if not self._tokenizer.chat_template:
+            alone = len(self._tokenizer("", response)["input_ids"])
+            # By default the longer text is cut, which may be the response.
+            limit |= {"truncation": "only_first"} if alone < self.max_tokens else {}
             return dict(self._tokenizer(prompt.text, response, **limit))
         turns = [{"role": "user", "content": prompt.prompt}] if isinstance(prompt.prompt, str) else [*prompt.prompt]
         turns = [*map(dict, turns), {"role": "assistant", "content": response}]

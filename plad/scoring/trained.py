@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ class TrainedScorer:
     def description(self) -> str:
         """One line for the report."""
         return f"Bradley-Terry head over {self.encoder.model}, {sum(self.pairs.values()):,} training pairs"
+
+    @property
+    def identity(self) -> str:
+        """What determines its scores: the encoder's settings, the floor, and the head's weights."""
+        weights = hashlib.sha256(b"".join(tensor.numpy().tobytes() for tensor in self.head.state_dict().values()))
+        return f"trained {self.encoder.model_dump_json()} {self.floor} {weights.hexdigest()}"
 
     def score(
         self, prompts: Sequence[Prompt], responses: Sequence[str], progress: Progress | None = None

@@ -99,3 +99,14 @@ def base_llama(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A language model, which has no reward head."""
     model = LlamaForCausalLM(LlamaConfig(**SMALL, num_labels=1))
     return saved(tmp_path_factory.mktemp("base"), model, word_tokenizer(pad_token="[PAD]", eos_token="</s>"))
+
+
+@pytest.fixture(scope="session")
+def chat_llama(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A language model with a chat template."""
+    torch.manual_seed(0)
+    tokenizer = word_tokenizer(pad_token="[PAD]", eos_token="</s>")
+    tokenizer.chat_template = CHAT
+    return saved(
+        tmp_path_factory.mktemp("chat"), LlamaForCausalLM(LlamaConfig(**SMALL, max_position_embeddings=512)), tokenizer
+    )

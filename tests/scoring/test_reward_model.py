@@ -75,6 +75,18 @@ def test_what_is_too_long_loses_the_start_of_the_prompt(tiny_llama: str) -> None
     assert whole[0] != pytest.approx(whole[1], abs=1e-5)
 
 
+def test_of_a_pair_the_prompt_is_cut_and_not_the_longer_response(tiny_deberta: str) -> None:
+    """[CLS] prompt [SEP] response [SEP] in 10 tokens: five words of response leave room for two of prompt."""
+    response = "ran ran ran the dog"
+    cut = RewardModel(model=tiny_deberta, max_tokens=10).score([Prompt("1", "cat list a the")], [response])
+    expected = alone(tiny_deberta, *pair_ids(tiny_deberta, "a the", response))
+    assert cut == pytest.approx([float(expected[0])], abs=1e-4)
+    # A response that fills the room alone loses its own start.
+    long = RewardModel(model=tiny_deberta, max_tokens=8).score([Prompt("1", "a")], ["sat sat the dog ran ran a"])
+    expected = alone(tiny_deberta, *pair_ids(tiny_deberta, "a", "dog ran ran a"))
+    assert long == pytest.approx([float(expected[0])], abs=1e-4)
+
+
 def test_an_empty_response_scores_by_rule(tiny_deberta: str) -> None:
     scorer = RewardModel(model=tiny_deberta, empty_score=-7)
     scores = scorer.score(PROMPTS[:3], ["", "sat", " \n"])

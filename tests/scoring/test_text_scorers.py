@@ -64,10 +64,17 @@ def test_prompts_and_responses_must_match(scorer: Scorer) -> None:
         scorer.score([PROMPT] * 2, ["x"])
 
 
+NEEDED = {
+    "judge": {"model": {"path": "m"}},
+    "reward_model": {"model": "m"},
+    "function": {"path": "plad.scoring.length:word_count"},
+}
+
+
 def test_every_scorer_has_its_name_and_the_protocol() -> None:
     for name, kind in SCORERS.items():
         assert kind.model_fields["type"].default == name
-        scorer = kind(model="m") if name == "reward_model" else kind()
+        scorer = kind(**NEEDED.get(name, {}))
         assert isinstance(scorer, Scorer)
         assert scorer.description
 

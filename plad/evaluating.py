@@ -1,0 +1,107 @@
+"""What is looked at besides the judge's verdict: other scorers on the same outputs, and likelihood against quality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from plad import stages
+from plad.config import CalibrationCheck
+from plad.evaluation.calibration import Calibration, calibration, curve
+from plad.models.load import pad_id
+from plad.records import EvalRow, Generation, Prompt, ScoredSample, read_jsonl
+from plad.runs import write_json, write_jsonl
+from plad.scoring.judging import is_pairwise, judge_answers
+from plad.stages import Context
+from plad.training.layout import Example
+from plad.training.score import response_logps
+
+
+def score_also(context: Context, label: str, names: Sequence[str]) -> dict[str, Any]:
+    """The outputs that were judged, scored by another scorer of the recipe."""
+    prompts, wanted = context.prompts("test"), context.recipe.evaluate.others[label]
+    answers = {
+        name: [row.response for row in read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)]
+        for name in names
+    }
+    with (
+        context.display.bar(f"scoring by {label}", len(names)) as advance,
+        stages.remembered(context, wanted) as scorer,
+    ):
+        for done, name in enumerate(names, start=1):
+            initial = answers["student"] if is_pairwise(wanted) and name != "student" else None
+            scores = judge_answers(scorer, prompts, answers[name], initial).scores
+            write_jsonl(context.run.path("evaluation", "scores", label, f"{name}.jsonl"), scores)
+            advance(done, {})
+    return {"description": wanted.description}
+
+
+def calibrate(context: Context, names: Sequence[str]) -> dict[str, Any]:
+    """Whether each model's likelihood ranks its own samples as the scorer does, the initial student's first."""
+    settings = context.recipe.evaluate.calibration
+    assert settings is not None
+    prompts = context.prompts("test")[: settings.prompts]
+    found: dict[str, Calibration] = {}
+    rows = []
+    for name in names:
+        samples = _samples(context, settings, name, prompts)
+        write_jsonl(context.run.path("evaluation", "calibration", f"{name}.jsonl"), [s for row in samples for s in row])
+        logps, scores = ([[getattr(s, what) for s in row] for row in samples] for what in ("logp", "score"))
+        found[name] = calibration(logps, scores)
+        seed = context.recipe.seed
+        rows.append({"name": name, **found[name].to_json(seed), "curve": curve(logps, scores, seed)})
+    before, after = found[names[0]], found[names[-1]]
+    result = {
+        "prompts": len(prompts),
+        "samples": settings.samples,
+        "scorer": (settings.scorer or context.recipe.evaluate.judge).type,
+        "rows": rows,
+        "change": after.change_from(before, context.recipe.seed),
+    }
+    write_json(context.run.path("evaluation", "calibration.json"), result)
+    return {"n": len(prompts) * settings.samples}
+
+
+def _samples(
+    context: Context, settings: CalibrationCheck, name: str, prompts: Sequence[Prompt]
+) -> list[list[ScoredSample]]:
+    """Several samples of a model a prompt, each with its likelihood under that model and its quality."""
+    asked = [replace(prompt, id=f"{prompt.id}/{k}") for prompt in prompts for k in range(settings.samples)]
+    target = context.workspace / f"samples-{name}.jsonl"
+    sampling = context.recipe.sample.model_copy(update={"temperature": settings.temperature})
+    stages.answer_prompts(context, name, asked, sampling, target, f"calibration {name}")
+    generations = list(read_jsonl(target, Generation))
+    with (
+        context.display.bar(f"scoring samples of {name}", None),
+        stages.remembered(context, settings.scorer or stages.judge_of(context)) as scorer,
+    ):
+        scores = scorer.score(asked, [generation.response for generation in generations])
+    rows = [slice(start, start + settings.samples) for start in range(0, len(asked), settings.samples)]
+    logps = _likelihoods(context, name, prompts, [generations[row] for row in rows])
+    return [
+        [
+            ScoredSample(prompt.id, k, generation.response, logp, score)
+            for k, (generation, logp, score) in enumerate(zip(generations[row], logp_K, scores[row], strict=True))
+        ]
+        for prompt, row, logp_K in zip(prompts, rows, logps, strict=True)
+    ]
+
+
+def _likelihoods(
+    context: Context, name: str, prompts: Sequence[Prompt], generations: Sequence[Sequence[Generation]]
+) -> list[list[float]]:
+    model, tokenizer, formatter = stages.load_for_answers(context, name)
+    examples = [
+        Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(g.response, g.finished) for g in row])
+        for prompt, row in zip(prompts, generations, strict=True)
+    ]
+    with context.display.bar(f"likelihoods of {name}", len(examples)) as advance:
+        done = [0]
+
+        def more(count: int) -> None:
+            done[0] += count
+            advance(done[0], {})
+
+        normalise = context.recipe.distill.loss.normalise
+        return response_logps(model, pad_id(tokenizer), examples, normalise, progress=more)

@@ -1,0 +1,68 @@
+"""Any scorer, asked once for each prompt and response, and what tells one scorer from another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from plad.records import Prompt
+from plad.scoring.base import Progress, Scorer, advance, check_aligned
+from plad.scoring.store import ScoreStore, key
+
+CHUNK = 1024
+"""Responses scored and stored together. A chunk cut short is scored again whole, so that its batches stay the same."""
+
+
+class Cached:
+    """A scorer that looks into a store before it scores, whoever filled the store."""
+
+    def __init__(self, scorer: Scorer, store: ScoreStore):
+        self.scorer, self.store, self._identity = scorer, store, identity(scorer)
+
+    @property
+    def description(self) -> str:
+        """That of the scorer."""
+        return self.scorer.description
+
+    def score(
+        self, prompts: Sequence[Prompt], responses: Sequence[str], progress: Progress | None = None
+    ) -> list[float]:
+        """One score a response; equal prompt, reference and response are scored once."""
+        check_aligned(prompts, responses)
+        asked = list(zip(prompts, responses, strict=True))
+        chunks = (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
+        return [score for chunk in chunks for score in self._chunk(chunk, progress)]
+
+    def _chunk(self, asked: Sequence[tuple[Prompt, str]], progress: Progress | None) -> list[float]:
+        # Some scorers look at the reference too.
+        keys = [key(self._identity, prompt.prompt, prompt.reference, response) for prompt, response in asked]
+        known = self.store.find(keys)
+        fresh = {name: item for name, item in zip(keys, asked, strict=True) if name not in known}
+        advance(progress, len(asked) - len(fresh))
+        if fresh:
+            prompts, responses = zip(*fresh.values(), strict=True)
+            said = dict(zip(fresh, self.scorer.score(prompts, responses, progress), strict=True))
+            self.store.keep(said)
+            known |= said
+        return [float(known[name]) for name in keys]
+
+
+def identity(scorer: Any) -> str:
+    """What determines a scorer's answers: its own word for it, or its class, its settings and the files they name."""
+    own = getattr(scorer, "identity", None)
+    if own is not None:
+        return str(own)
+    settings = scorer.model_dump(mode="json")
+    paths = [Path(str(value)) for value in settings.values() if isinstance(value, str)]
+    return json.dumps([type(scorer).__name__, settings, [_files(path) for path in paths]], sort_keys=True)
+
+
+def _files(path: Path) -> list[list[Any]]:
+    """Name, size and time of change of a folder's files: enough to notice another model in its place."""
+    try:
+        files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []
+    except OSError:  # a setting that is no path at all
+        return []
+    return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
