@@ -19,7 +19,8 @@ from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
 from plad.data import SOURCES, Splits
 from plad.errors import PladError, nearest
-from plad.generation import Sampling
+from plad.generation import ENGINES, TEACHERS, Sampling
+from plad.generation.hf import HF
 from plad.losses import LOSSES, RankingCalibration
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS
@@ -39,6 +40,8 @@ def variant(table: Mapping[str, Any], default: str | None = None) -> Any:
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
+Teacher: Any = variant({**MODELS, **TEACHERS})
+Backend: Any = variant(ENGINES)
 Scorer: Any = variant(SCORERS)
 Objective: Any = variant({name: LOSSES[name] for name in ("ranking", "margin")}, default="ranking")
 
@@ -70,10 +73,22 @@ class ModelRole(Spec):
     sft: Training | None = Training()
 
 
+class TeacherRole(ModelRole):
+    """A teacher may also be one of which nothing but text is seen: an API, or a file of recorded answers."""
+
+    model: Teacher
+
+    @property
+    def text_only(self) -> bool:
+        """Whether there are no weights to train, to measure or to look into."""
+        return self.model.type in TEACHERS
+
+
 class Sample(Sampling):
     """How teacher and student answer."""
 
-    batch_size: int = Field(64, ge=1, description="prompts at a time; part of what makes two runs equal")
+    batch_size: int = Field(64, ge=1, description="answers at a time; part of what makes two runs equal")
+    backend: Backend = Field(HF(), description="what runs a model whose weights are here")
 
 
 class Pairing(Spec):
@@ -111,7 +126,7 @@ class Recipe(Spec):
     seed: int = Field(1, ge=0, le=2**31)
     task: Task
     prompt: PromptFormat = PromptFormat()
-    teacher: ModelRole
+    teacher: TeacherRole
     student: ModelRole
     sample: Sample = Sample()
     pairs: Pairing = Pairing()
@@ -142,6 +157,12 @@ class Recipe(Spec):
                 getattr(self, name).model.check()
             except PladError as error:
                 yield f"{name}.model", str(error)
+        if self.teacher.text_only and self.teacher.sft is not None:
+            yield (
+                "teacher.sft",
+                f"only a model whose weights are here can be fine-tuned, but the teacher is of type "
+                f"{self.teacher.model.type}. Set it to null.",
+            )
         loss, pairs = self.distill.loss, self.pairs
         if loss.needs_scores and pairs.scorer is None:
             yield (

@@ -23,7 +23,7 @@ from plad.models import PromptFormat
 from plad.models.load import load_folder
 from plad.models.prompts import Formatter
 from plad.progress import Display
-from plad.records import EvalRow, Generation, PreferencePair, Prompt, dump_line, read_jsonl
+from plad.records import EvalRow, Generation, PreferencePair, Prompt, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
 from plad.training.examples import Examples, from_pairs, from_references
 
@@ -64,8 +64,12 @@ def check(context: Context) -> dict[str, Any]:
     """
     recipe = context.recipe
     for name in ("teacher", "student"):
+        model = getattr(recipe, name).model
         try:
-            _check_room(recipe, name, getattr(recipe, name).model.shape())
+            if name == "teacher" and recipe.teacher.text_only:
+                model.probe()
+            else:
+                _check_room(recipe, name, model.shape())
         except PladError as error:
             raise PladError(f"{name}.model: {error}") from None
     used = {"evaluate.judge": recipe.evaluate.judge}
@@ -177,7 +181,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     answers = {}
     for part, some in asked.items():
         target = context.workspace / f"answers-{part}.jsonl"
-        _answer(context, "student", some, context.recipe.sample, target, f"judge's {part}")
+        _answer(context, "student", some, _one_each(context.recipe.sample), target, f"judge's {part}")
         answers[part] = list(read_jsonl(target, Generation))
     with context.display.bar("training the judge", None) as advance:
         total = [0]
@@ -201,7 +205,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     prompts = context.prompts("test")
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
-    _answer(context, name, prompts, sampling, outputs, f"test {name}")
+    summary = _answer(context, name, prompts, _one_each(sampling), outputs, f"test {name}")
     generations = list(read_jsonl(outputs, Generation))
     judge = _judge(context)
     with context.display.bar(f"judging {name}", 2 * len(prompts)):
@@ -209,7 +213,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
         reference_scores = judge.score(prompts, [prompt.reference or "" for prompt in prompts])
     rows = evaluate_outputs(prompts, generations, scores, reference_scores)
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
-    return {"n": len(rows)}
+    return summary
 
 
 def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -241,6 +245,11 @@ def report(context: Context) -> dict[str, Any]:
 
     html, markdown = write_report(context.run.folder)
     return {"html": str(html), "markdown": str(markdown)}
+
+
+def _one_each(sampling: Sample) -> Sample:
+    """One answer a prompt, however many pairs or SeqKD are made of."""
+    return sampling.model_copy(update={"samples": 1})
 
 
 def _trainer_of(name: str) -> str:
@@ -291,25 +300,35 @@ def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
             )
 
 
+def _with_weights(recipe: Recipe) -> list[str]:
+    """The roles whose models are here."""
+    return ["student"] if recipe.teacher.text_only else ["teacher", "student"]
+
+
 def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
-    for name in ("teacher", "student"):
+    for name in _with_weights(context.recipe):
         model = getattr(context.recipe, name).model
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
         tokenizer.save_pretrained(context.run.path("models", f".tokenizer-{name}"))
 
 
 def _load(context: Context, name: str) -> tuple[Any, Any]:
-    """A model of the run, in the precision that the recipe names for it, and its tokenizer."""
-    role = context.recipe.teacher if name == "teacher" else context.recipe.student
-    return load_folder(context.run.path("models", name), getattr(role.model, "dtype", "float32"))
+    """A model of the run, in the precision that the recipe names for it, and its tokenizer.
+
+    Raises:
+        PladError: it is a teacher of which nothing but text is seen.
+    """
+    if name == "teacher" and context.recipe.teacher.text_only:
+        raise PladError(
+            "this needs the teacher's own probabilities, so a teacher whose weights are here, but teacher.model is of "
+            f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
+        )
+    return load_folder(context.run.path("models", name), _dtype(context.recipe, name))
 
 
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _dtype(recipe: Recipe, name: str) -> Any:
+    role = recipe.teacher if name == "teacher" else recipe.student
+    return getattr(role.model, "dtype", "float32")
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -321,7 +340,7 @@ def _load_tokenizer(folder: Path) -> Any:
 def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
     """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
     prompt_format = context.recipe.prompt
-    formatters = [_early_formatter(context, name) for name in ("teacher", "student")]
+    formatters = [_early_formatter(context, name) for name in _with_weights(context.recipe)]
     dropped = 0
     for name, part in parts.items():
         if prompt_format.too_long == "drop":
@@ -449,36 +468,18 @@ def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> d
 def _answer(
     context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
 ) -> dict[str, Any]:
-    """Answer prompts with a model of the run. Each batch is written as it arrives; a second call asks for the rest."""
-    from plad.generation import HFGenerator
+    """Answer prompts with a model of the run. Each answer is kept as it arrives; a second call asks for the rest."""
+    from plad.answers import Answering
 
-    partial = context.workspace / f"{target.stem}.partial.jsonl"
-    done = _recover(partial)
-    model, tokenizer = _load(context, name)
-    generator = HFGenerator(
-        model.to(_device()), _formatter(context.recipe.prompt, tokenizer, model), sampling.batch_size
-    )
-    with (
-        context.display.bar(f"sampling {purpose}", len(prompts)) as advance,
-        partial.open("a", encoding="utf-8") as file,
-    ):
-        for generation in generator.generate(prompts, sampling, context.seed(purpose), done):
-            done[generation.id] = generation
-            file.write(dump_line(generation))
-            file.flush()
-            advance(len(done), {})
-    write_jsonl(target, (done[prompt.id] for prompt in prompts))
-    cut = sum(not generation.finished for generation in done.values())
-    return {"n": len(done), "tokens": sum(g.tokens for g in done.values()), "truncated": cut}
-
-
-def _recover(partial: Path) -> dict[str, Generation]:
-    """What an interrupted call wrote; a last line that a crash cut short is dropped."""
-    if not partial.is_file():
-        return {}
-    with partial.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
-    return {generation.id: generation for generation in read_jsonl(partial, Generation)}
+    answering = Answering(context.run, context.recipe, name, sampling, _dtype(context.recipe, name))
+    total = len(prompts) * sampling.samples
+    with context.display.bar(f"sampling {purpose}", total) as advance:
+        answers = answering.answers(prompts, context.seed(purpose), lambda done: advance(done, {}))
+    write_jsonl(target, answers)
+    summary = answering.summary(answers)
+    if failed := summary.get("failed"):
+        context.display.say(f"  {failed} of {len(prompts)} prompts were set aside; {target} says why")
+    return summary
 
 
 def _needs_training(judge: Any) -> bool:

@@ -21,6 +21,7 @@ LEVELS: list[set[str]] = [
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"training", "evaluation"},
     {"config"},
+    {"answers"},  # a model of a run, asked
     {"stages"},
     {"pipeline"},
     {"studies"},
@@ -37,7 +38,7 @@ ONLY: dict[str, set[str]] = {
     "report": {"errors", "records"},
     "evaluation": {"errors", "records", "scoring"},
     "training": {"errors", "spec", "records", "losses", "models"},
-    "generation": {"errors", "spec", "records", "models"},
+    "generation": {"errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
     "pipeline": {"errors", "config", "progress", "runs", "stages"},
 }
 """Parts that may import no more than this, though more stands above them."""
