@@ -67,7 +67,8 @@ class Cached:
 def _keys(
     model: str, twins: Mapping[str, tuple[str, list[Prompt]]], sampling: Sampling, seed: int
 ) -> dict[tuple[str, int], str]:
-    # How many samples are wanted changes none of them.
+    # How many samples are wanted changes none of them, and greedy decoding draws nothing.
+    seed = seed if sampling.temperature > 0 else 0
     settings = sampling.model_dump(include=set(Sampling.model_fields) - {"samples"})
     return {
         (name, sample): generation_key(model, text, settings, seed, sample)

@@ -64,7 +64,6 @@ class Requests:
             HopelessError: it won't.
             PladError: no request will.
         """
-        import httpx
         import openai
 
         create = self._client.chat.completions if self.spec.api == "chat" else self._client.completions
@@ -76,7 +75,7 @@ class Requests:
         except (TimeoutError, openai.APITimeoutError):
             raise TroubleError(f"no answer within {limit:g} s", billed=True) from None
         except openai.APIConnectionError as error:
-            sent = not isinstance(error.__cause__, httpx.ConnectError)
+            sent = type(error.__cause__).__name__ != "ConnectError"  # the client's HTTP library changes its name
             raise TroubleError(f"connection lost: {self._plain(error.__cause__ or error)}", billed=sent) from None
         except MalformedError as error:
             raise TroubleError(f"not an answer: {self._plain(error)}", billed=True) from None
@@ -167,11 +166,11 @@ def secret_of(spec: OpenAI) -> str | None:
 def _client(spec: OpenAI, secret: str | None) -> Any:
     """The official client. Retries are ours: they know the run's limits."""
     try:
-        import httpx
         import openai
     except ImportError:
         raise PladError("a teacher of type openai needs the official client. Run: pip install 'plad[openai]'") from None
-    pool = httpx.Limits(max_connections=None, max_keepalive_connections=spec.limits.concurrency)
+    limits = type(openai.DEFAULT_CONNECTION_LIMITS)
+    pool = limits(max_connections=None, max_keepalive_connections=spec.limits.concurrency)
     return openai.AsyncOpenAI(
         base_url=spec.base_url,
         api_key=secret or "none",

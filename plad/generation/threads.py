@@ -6,6 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -39,6 +40,6 @@ def iterate(stream: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
             yield item  # type: ignore[misc]
         task.result()
     finally:
-        if thread.is_alive():
+        with suppress(RuntimeError):  # it is over, and its loop closed
             loop.call_soon_threadsafe(task.cancel)
         thread.join()
