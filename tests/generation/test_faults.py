@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from servers import EARLY, LATE, FaultyProxy, asked_of, model_server, save_tiny_model
+from tiny_run import no_trace
 
 from plad.errors import PladError
 from plad.generation import Cached, OpenAI, Sampling, Store, Usage
@@ -76,11 +77,6 @@ def first_time(kind: str) -> Callable[[dict[str, Any]], str | None]:
     return fault
 
 
-def no_trace_of_the_key(folder: Path) -> None:
-    for file in folder.rglob("*"):
-        assert not file.is_file() or KEY.encode() not in file.read_bytes(), file
-
-
 @pytest.mark.parametrize("kind", sorted(AGAIN))
 def test_what_may_go_better_is_asked_again(
     kind: str, upstream: tuple[str, str], undisturbed: dict[str, Generation], tmp_path: Path
@@ -95,7 +91,7 @@ def test_what_may_go_better_is_asked_again(
         assert len(proxy.seen) == 24 + 12, "and never again"
     assert store.damaged() == []
     store.close()
-    no_trace_of_the_key(tmp_path)
+    no_trace(tmp_path, KEY)
 
 
 @pytest.mark.parametrize("kind", ["empty content", "null content", "refusal", "length", "too many choices"])
@@ -140,7 +136,7 @@ def test_a_prompt_that_keeps_failing_is_set_aside_and_tried_anew_the_next_time(
         broken.clear()
         assert ask(spec, store) == undisturbed
         assert len(proxy.seen) == 22 + 3 + 1 + 2
-    no_trace_of_the_key(tmp_path)
+    no_trace(tmp_path, KEY)
 
 
 def test_too_many_set_aside_stop_the_run_and_lose_nothing(
@@ -236,4 +232,4 @@ def test_killed_at_twenty_random_moments(upstream: tuple[str, str], tmp_path: Pa
     store = Store(tmp_path)
     assert store.damaged() == []
     assert sum(entry.generations for entry in store.entries()) == count
-    no_trace_of_the_key(tmp_path)
+    no_trace(tmp_path, KEY)
