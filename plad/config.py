@@ -272,15 +272,16 @@ def _mark(node: Any, at: tuple[str, ...], marks: Marks, path: Path) -> None:
 def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
     """Set one dotted key."""
     dotted, equals, text = override.partition("=")
+    shown = _without_keys(override)
     *parents, last = path = dotted.split(".")
     if not equals or not all(path):
-        raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {override!r}.")
+        raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {shown!r}.")
     here = data
     for depth, key in enumerate(parents, start=1):
         inner = {} if here.get(key) is None else here[key]
         if not isinstance(inner, dict):
             above = ".".join(path[:depth])
-            raise PladError(f"--set {override}: {above} is {_shown(inner)} in the recipe and has no keys of its own.")
+            raise PladError(f"--set {shown}: {above} is {_shown(inner)} in the recipe and has no keys of its own.")
         # A copy: under an alias (*name) the same mapping stands in several places, and one of them is meant.
         here[key] = dict(inner)
         here = here[key]
@@ -288,10 +289,15 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
         here[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or error
-        raise PladError(f"--set {override}: the value is not YAML ({problem}). Put it in quotes.") from None
+        raise PladError(f"--set {shown}: the value is not YAML ({problem}). Put it in quotes.") from None
     for place in [place for place in marks if place[: len(path)] == tuple(path)]:
         del marks[place]
-    marks[tuple(path)] = f"--set {override}"
+    marks[tuple(path)] = f"--set {shown}"
+
+
+def _without_keys(text: str) -> str:
+    """A setting as it may be shown: what stands behind `api_key` is nobody's business."""
+    return re.sub(r"""(api_key\w*["']?\s*[:=]\s*["']?)[^\s,}"']+""", r"\1…", text)
 
 
 def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
@@ -305,6 +311,8 @@ def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
 def _explain(problem: Any, marks: Marks, path: Path) -> str:
     """One line a mistake: file, line, dotted key, what is wrong, and the nearest right name."""
     place, kinds = _follow(problem["loc"])
+    if place and place[-1].startswith("api_key"):
+        problem = {**problem, "input": "…"}
     name = ".".join(place) or "the recipe"
     return f"{_where(place, marks, path)}: {name}: {_what(problem, kinds)}"
 

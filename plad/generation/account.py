@@ -36,7 +36,7 @@ class Account:
 
     def __init__(self, price: Price, budget: float | None, spent: float):
         self.price, self.budget, self.spent = price, budget, spent
-        self._reserved = 0.0
+        self._under_way: list[float] = []
         self._settled = asyncio.Condition()
 
     async def reserve(self, most: Usage) -> float:
@@ -47,16 +47,16 @@ class Account:
         """
         cost = self.price.of(most)
         async with self._settled:
-            while self.budget is not None and self.spent + self._reserved + cost > self.budget:
-                if not self._reserved:
+            while self.budget is not None and self.spent + sum(self._under_way) + cost > self.budget:
+                if not self._under_way:
                     raise OutOfBudgetError
                 await self._settled.wait()
-            self._reserved += cost
+            self._under_way.append(cost)
         return cost
 
     async def settle(self, reserved: float, actual: Usage) -> None:
         """Replace what was set aside by what it came to."""
         async with self._settled:
-            self._reserved = max(0.0, self._reserved - reserved)
+            self._under_way.remove(reserved)
             self.spent += self.price.of(actual)
             self._settled.notify_all()

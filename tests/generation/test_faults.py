@@ -115,7 +115,7 @@ def test_an_answer_of_another_kind_is_an_answer(
 
 def test_all_faults_at_once(upstream: tuple[str, str], undisturbed: dict[str, Generation], tmp_path: Path) -> None:
     draw = random.Random(7)
-    with FaultyProxy(upstream[0], lambda _: draw.choice([*AGAIN, None, None, None])).running() as proxy:
+    with FaultyProxy(upstream[0], lambda _: draw.choice([*AGAIN, *[None] * len(AGAIN)])).running() as proxy:
         found = ask(teacher(proxy.url, upstream[1], concurrency=8, retries=30, timeout=0.7), Store(tmp_path))
     assert found == undisturbed
 
@@ -193,8 +193,8 @@ for _ in sys.stdin:
 
 
 def test_killed_at_twenty_random_moments(upstream: tuple[str, str], tmp_path: Path) -> None:
-    count, kills, draw = 600, 0, random.Random(3)
-    delivered_before_a_kill: Counter[str] = Counter()
+    count, kills, draw = 160, 0, random.Random(3)
+    kept_before_a_kill: set[int] = set()
     with FaultyProxy(upstream[0], lambda _: None).running() as proxy:
         assert isinstance(proxy, FaultyProxy)
         command = [sys.executable, "-c", KILLED, proxy.url, upstream[1], str(tmp_path), str(count)]
@@ -214,13 +214,16 @@ def test_killed_at_twenty_random_moments(upstream: tuple[str, str], tmp_path: Pa
             zygote.stdin.flush()
             child = int(zygote.stdout.readline())
             if kills < 20:
-                time.sleep(draw.uniform(0.02, 0.35))
+                when = start + draw.randrange(10)
+                while len(proxy.seen) < when:
+                    time.sleep(0.001)
+                time.sleep(draw.uniform(0, 0.03))
                 os.kill(child, signal.SIGKILL)
                 kills += 1
             status = int(zygote.stdout.readline())
             asked = {asked_of(body) for body in proxy.seen[start:]}
             assert len(asked) <= count - kept, "what is kept is not asked for"
-            delivered_before_a_kill[str(kept)] += 1
+            kept_before_a_kill.add(kept)
         zygote.stdin.close()
         zygote.wait()
         asked_in_all = Counter(map(asked_of, proxy.seen))
@@ -228,7 +231,7 @@ def test_killed_at_twenty_random_moments(upstream: tuple[str, str], tmp_path: Pa
         assert sum(asked_in_all.values()) <= count + 4 * kills
         assert len(asked_in_all) == count
     assert kills == 20
-    assert len(delivered_before_a_kill) > 5, "it was killed at different stages of the work"
+    assert len(kept_before_a_kill) > 8, "it was killed at different stages of the work"
     store = Store(tmp_path)
     assert store.damaged() == []
     assert sum(entry.generations for entry in store.entries()) == count
