@@ -79,6 +79,14 @@ def generation_key(model: str, rendered: str, sampling: Mapping[str, Any], seed:
     return _digest([model, rendered, sampling, seed, sample])
 
 
+def shown(entry: Entry) -> str:
+    """One line for a person: id, what the model is, how much, since when."""
+    what = " ".join(f"{key}={value}" for key, value in entry.identity.items() if value not in (None, "", {}))
+    days = [time.strftime("%Y-%m-%d", time.localtime(moment)) for moment in (entry.oldest, entry.newest)]
+    since = days[0] if days[0] == days[1] else f"{days[0]} to {days[1]}"
+    return f"  {entry.id}  {entry.generations:>8,} generations, {entry.tokens:>10,} tokens, {since}  {what}"
+
+
 class Store:
     """The generations in `folder`; safe to use from several threads and processes at once.
 
