@@ -17,7 +17,7 @@ from typing import Annotated, Any, get_args
 import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
 
-from plad.data import SOURCES, Splits
+from plad.data import SOURCES, Hygiene, Splits
 from plad.errors import PladError, nearest
 from plad.generation import ENGINES, TEACHERS, Sampling
 from plad.generation.hf import HF
@@ -96,6 +96,7 @@ class Pairing(Spec):
 
     scorer: Scorer | None = None
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
+    hygiene: Hygiene = Hygiene()
 
 
 class Baseline(Spec):

@@ -64,7 +64,7 @@ def plan(recipe: Recipe) -> list[Task]:
         tasks.append(
             _task(f"sample/{name}", partial(stages.sample, name=name), settings, [_trained(recipe, name)], output)
         )
-    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None}
+    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
     tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
     tasks += [_distill(name, data) for name in students(recipe)]
     return tasks + _evaluate(recipe, data)

@@ -124,7 +124,8 @@ def pair(context: Context) -> dict[str, Any]:
     """The teacher's answer over the student's, scored where the loss or the share of real pairs needs it."""
     recipe = context.recipe
     prompts = context.prompts("distill")
-    result = make_pairs(prompts, context.generations("teacher"), context.generations("student"))
+    hygiene = recipe.pairs.hygiene
+    result = make_pairs(prompts, context.generations("teacher"), context.generations("student"), hygiene)
     pairs = result.pairs
     if recipe.scores_pairs:
         pairs = _scored(context, pairs, recipe.pairs.scorer)
@@ -370,12 +371,14 @@ def _formatter(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Forma
 
 
 def _teacher_text(context: Context) -> list[PreferencePair]:
-    """The teacher's finished, non-empty answers, as what SeqKD imitates."""
+    """The teacher's finished, non-empty, clean answers, as what SeqKD imitates."""
     prompts = {prompt.id: prompt for prompt in context.prompts("distill")}
+    first = {generation.id: generation for generation in context.generations("teacher") if not generation.sample}
+    unclean = context.recipe.pairs.hygiene.reasons(prompts.values(), first)
     return [
         PreferencePair(g.id, prompts[g.id].prompt, chosen=g.response, rejected="")
         for g in context.generations("teacher")
-        if g.finished and g.response.strip()
+        if g.finished and g.response.strip() and g.id not in unclean
     ]
 
 

@@ -6,13 +6,13 @@ Empty, cut-off and identical answers make no pair whatever the filters say (`pai
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
 
 from plad.data.source import fold
+from plad.errors import PladError
 from plad.records import Generation, Prompt
 from plad.spec import Spec
 
@@ -23,32 +23,6 @@ _REFUSAL = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"\w+")
-
-# The scripts of letters, by ranges of code points, that a language written in another one has none of.
-_SCRIPTS = {
-    "latin": ((0x41, 0x5A), (0x61, 0x7A), (0xC0, 0x24F), (0x1E00, 0x1EFF)),
-    "greek": ((0x370, 0x3FF), (0x1F00, 0x1FFF)),
-    "cyrillic": ((0x400, 0x52F),),
-    "hebrew": ((0x590, 0x5FF),),
-    "arabic": ((0x600, 0x6FF), (0x750, 0x77F)),
-    "devanagari": ((0x900, 0x97F),),
-    "thai": ((0xE00, 0xE7F),),
-    "han": ((0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0x20000, 0x2FA1F)),
-    "kana": ((0x3040, 0x30FF),),
-    "hangul": ((0x1100, 0x11FF), (0xAC00, 0xD7AF)),
-}
-
-# The most frequent words of languages that share the Latin script: what langid needs when it may be small.
-_FREQUENT = {
-    "en": "the of and to in is that it for was with as on are this be by an not or from at which you have",
-    "de": "der die und das ist nicht ein eine zu den mit von für auf dem sich im auch es ich werden wird",
-    "fr": "le la les des est et une dans que pour pas sur par avec qui au du ce il sont plus nous vous",
-    "es": "el la los las es y una que en por para con del se su al lo como más pero sus no este",
-    "it": "il la di che è un una per con del non sono della nel le gli si da anche come più alla",
-    "pt": "o a os as é e um uma que em para com não do da dos por mais se como no na ao",
-    "nl": "de het een en van is dat op te niet voor met zijn aan er ook als maar door naar bij",
-}
-_WORDS = {language: frozenset(words.split()) for language, words in _FREQUENT.items()}
 
 
 class Hygiene(Spec):
@@ -61,7 +35,7 @@ class Hygiene(Spec):
     repetition: float | None = Field(
         None, gt=0, le=1, description="from this share on of runs of three words that stood in the answer before"
     )
-    language: str | None = Field(None, pattern=f"^({'|'.join([*_WORDS, *_SCRIPTS])})$", description="a language or script")
+    language: str | None = Field(None, pattern="^[a-z]{2}$", description="ISO 639-1; needs `pip install plad[hygiene]`")
     min_words: int | None = Field(None, ge=1)
     max_words: int | None = Field(None, ge=1)
     duplicates: bool = Field(False, description="all but the first of several prompts with the same answer")
@@ -69,27 +43,30 @@ class Hygiene(Spec):
     def reasons(self, prompts: Iterable[Prompt], answers: Mapping[str, Generation]) -> dict[str, str]:
         """By the id of a prompt, why its answer is left out: the first that holds, in the order of the settings."""
         found: dict[str, str] = {}
-        seen: set[str] = set()
+        tests, seen = self._tests(), set[str]()
         for prompt in prompts:
-            if (answer := answers.get(prompt.id)) is None or not fold(answer.response) and answer.refusal is None:
+            answer = answers.get(prompt.id)
+            if answer is None or not (answer.response.strip() or answer.refusal):
                 continue
-            if reason := next((name for name, holds in self._tests() if holds(prompt, answer)), None):
+            text = fold(answer.response).lower()
+            if reason := next((name for name, holds in tests if holds(prompt, answer)), None):
                 found[prompt.id] = reason
-            elif self.duplicates and (text := fold(answer.response).lower()) in seen:
+            elif self.duplicates and text in seen:
                 found[prompt.id] = "duplicate_teacher"
-            elif self.duplicates:
-                seen.add(text)
+            seen.add(text)
         return found
 
     def _tests(self) -> Sequence[tuple[str, Callable[[Prompt, Generation], bool]]]:
         """The filters that are on."""
+        copied, repeated = self.copy_of_prompt or 0.0, self.repetition or 0.0
+        fewest, most = self.min_words or 0, self.max_words or 0
         tests: list[tuple[str, Any, Callable[[Prompt, Generation], bool]]] = [
             ("refusal_teacher", self.refusal, lambda _, answer: is_refusal(answer)),
-            ("copy_teacher", self.copy_of_prompt, lambda p, a: copied_share(a.response, p.text) >= self.copy_of_prompt),
-            ("repetitive_teacher", self.repetition, lambda _, a: repeated_share(a.response) >= self.repetition),
-            ("language_teacher", self.language, lambda _, a: not is_language(a.response, str(self.language))),
-            ("short_teacher", self.min_words, lambda _, a: len(a.response.split()) < self.min_words),
-            ("long_teacher", self.max_words, lambda _, a: len(a.response.split()) > self.max_words),
+            ("copy_teacher", copied, lambda prompt, answer: copied_share(answer.response, prompt.text) >= copied),
+            ("repetitive_teacher", repeated, lambda _, answer: repeated_share(answer.response) >= repeated),
+            ("language_teacher", self.language, lambda _, answer: language(answer.response) != self.language),
+            ("short_teacher", fewest, lambda _, answer: len(answer.response.split()) < fewest),
+            ("long_teacher", most, lambda _, answer: len(answer.response.split()) > most),
         ]
         return [(name, holds) for name, setting, holds in tests if setting]
 
@@ -114,22 +91,17 @@ def repeated_share(response: str) -> float:
     return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
-def is_language(response: str, wanted: str) -> bool:
-    """Whether most letters are of a script, or no other language's frequent words are more than those of `wanted`.
+def language(response: str) -> str:
+    """The ISO 639-1 code of the language that a text is most likely in.
 
-    An answer without a frequent word of any language (a name, a line of code) passes: nothing speaks against it.
+    Raises:
+        PladError: the package that tells is not installed.
     """
-    if wanted in _SCRIPTS:
-        letters = [letter for letter in response if letter.isalpha()]
-        return 2 * sum(_in_script(letter, wanted) for letter in letters) >= len(letters)
-    if not is_language(response, "latin"):
-        return False
-    counts = Counter({name: sum(word in words for word in _words(response)) for name, words in _WORDS.items()})
-    return counts[wanted] == max(counts.values())
-
-
-def _in_script(letter: str, script: str) -> bool:
-    return any(low <= ord(letter) <= high for low, high in _SCRIPTS[script])
+    try:
+        import py3langid
+    except ImportError:
+        raise PladError("pairs.hygiene.language needs a package. Run: pip install 'plad[hygiene]'") from None
+    return str(py3langid.classify(response)[0])
 
 
 def _words(text: str) -> list[str]:
