@@ -15,9 +15,10 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import Field, ValidationError, field_validator
 
-from plad.data import SOURCES, Splits
+from plad.data import SOURCES, Hygiene, Splits
 from plad.errors import PladError, nearest
-from plad.generation import Sampling
+from plad.generation import ENGINES, TEACHERS, Sampling
+from plad.generation.hf import HF
 from plad.losses import LOSSES, RankingCalibration
 from plad.methods import METHODS, SFT, Method, Plad, SeqKD
 from plad.models import MODELS, Lora, PromptFormat
@@ -28,6 +29,8 @@ from plad.training.run import Optimisation
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
+Teacher: Any = variant({**MODELS, **TEACHERS})
+Backend: Any = variant(ENGINES)
 Scorer: Any = variant(SCORERS)
 AnyMethod: Any = variant(METHODS, default="plad")
 Objective: Any = variant({name: LOSSES[name] for name in ("ranking", "margin")}, default="ranking")
@@ -64,10 +67,22 @@ class ModelRole(Spec):
     sft: Training | None = Training()
 
 
+class TeacherRole(ModelRole):
+    """A teacher may also be one of which nothing but text is seen: an API, or a file of recorded answers."""
+
+    model: Teacher
+
+    @property
+    def text_only(self) -> bool:
+        """Whether there are no weights to train, to measure or to look into."""
+        return self.model.type in TEACHERS
+
+
 class Sample(Sampling):
     """How teacher and student answer."""
 
-    batch_size: int = Field(64, ge=1, description="prompts at a time; part of what makes two runs equal")
+    batch_size: int = Field(64, ge=1, description="answers at a time; part of what makes two runs equal")
+    backend: Backend = Field(HF(), description="what runs a model whose weights are here")
 
 
 class Pairing(Spec):
@@ -75,6 +90,7 @@ class Pairing(Spec):
 
     scorer: Scorer | None = None
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
+    hygiene: Hygiene = Hygiene()
 
 
 class CalibrationCheck(Spec):
@@ -122,7 +138,7 @@ class Recipe(Spec):
     seed: int = Field(1, ge=0, le=2**31)
     task: Task
     prompt: PromptFormat = PromptFormat()
-    teacher: ModelRole
+    teacher: TeacherRole
     student: ModelRole
     sample: Sample = Sample()
     pairs: Pairing = Pairing()
@@ -188,6 +204,12 @@ class Recipe(Spec):
                 getattr(self, name).model.check()
             except PladError as error:
                 yield f"{name}.model", str(error)
+        if self.teacher.text_only and self.teacher.sft is not None:
+            yield (
+                "teacher.sft",
+                f"only a model whose weights are here can be fine-tuned, but the teacher is of type "
+                f"{self.teacher.model.type}. Set it to null.",
+            )
         loss, pairs = self.distill.loss, self.pairs
         if self._scores_needed and pairs.scorer is None:
             yield (
@@ -308,15 +330,16 @@ def _mark(node: Any, at: tuple[str, ...], marks: Marks, path: Path) -> None:
 def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
     """Set one dotted key."""
     dotted, equals, text = override.partition("=")
+    shown = _without_keys(override)
     *parents, last = path = dotted.split(".")
     if not equals or not all(path):
-        raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {override!r}.")
+        raise PladError(f"--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is {shown!r}.")
     here = data
     for depth, key in enumerate(parents, start=1):
         inner = {} if here.get(key) is None else here[key]
         if not isinstance(inner, dict):
             above = ".".join(path[:depth])
-            raise PladError(f"--set {override}: {above} is {_shown(inner)} in the recipe and has no keys of its own.")
+            raise PladError(f"--set {shown}: {above} is {_shown(inner)} in the recipe and has no keys of its own.")
         # A copy: under an alias (*name) the same mapping stands in several places, and one of them is meant.
         here[key] = dict(inner)
         here = here[key]
@@ -324,10 +347,15 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
         here[last] = yaml.safe_load(text)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or error
-        raise PladError(f"--set {override}: the value is not YAML ({problem}). Put it in quotes.") from None
+        raise PladError(f"--set {shown}: the value is not YAML ({problem}). Put it in quotes.") from None
     for place in [place for place in marks if place[: len(path)] == tuple(path)]:
         del marks[place]
-    marks[tuple(path)] = f"--set {override}"
+    marks[tuple(path)] = f"--set {shown}"
+
+
+def _without_keys(text: str) -> str:
+    """A setting as it may be shown: what stands behind `api_key` is nobody's business."""
+    return re.sub(r"""(api_key\w*["']?\s*[:=]\s*["']?)[^\s,}"']+""", r"\1…", text)
 
 
 def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
@@ -341,6 +369,8 @@ def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
 def _explain(problem: Any, marks: Marks, path: Path) -> str:
     """One line a mistake: file, line, dotted key, what is wrong, and the nearest right name."""
     place, kinds = _follow(problem["loc"])
+    if place and place[-1].startswith("api_key"):
+        problem = {**problem, "input": "…"}
     name = ".".join(place) or "the recipe"
     return f"{_where(place, marks, path)}: {name}: {_what(problem, kinds)}"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from plad import stages
@@ -67,15 +66,16 @@ def _samples(
     context: Context, settings: CalibrationCheck, name: str, prompts: Sequence[Prompt]
 ) -> list[list[ScoredSample]]:
     """Several samples of a model a prompt, each with its likelihood under that model and its quality."""
-    asked = [replace(prompt, id=f"{prompt.id}/{k}") for prompt in prompts for k in range(settings.samples)]
     target = context.workspace / f"samples-{name}.jsonl"
-    sampling = context.recipe.sample.model_copy(update={"temperature": settings.temperature})
-    stages.answer_prompts(context, name, asked, sampling, target, f"calibration {name}")
+    update = {"temperature": settings.temperature, "samples": settings.samples}
+    sampling = context.recipe.sample.model_copy(update=update)
+    stages.answer_prompts(context, name, prompts, sampling, target, f"calibration {name}")
     generations = list(read_jsonl(target, Generation))
     with (
         context.display.bar(f"scoring samples of {name}", None),
         stages.remembered(context, settings.scorer or stages.judge_of(context)) as scorer,
     ):
+        asked = [prompt for prompt in prompts for _ in range(settings.samples)]
         scores = scorer.score(asked, [generation.response for generation in generations])
     rows = [slice(start, start + settings.samples) for start in range(0, len(asked), settings.samples)]
     logps = _likelihoods(context, name, prompts, [generations[row] for row in rows])

@@ -24,7 +24,7 @@ from plad.runs import Run, describe_path, fingerprint, timed
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a stage comes to write something else for the same recipe."""
 
 
@@ -46,19 +46,20 @@ class Task:
 
 def plan(recipe: Recipe) -> list[Task]:
     """Every task of a recipe, in an order in which each comes after those it needs."""
-    data = recipe.model_dump(mode="json")
+    data = _determining(recipe.model_dump(mode="json"))
     tasks = [_check(recipe, data), _prepare(recipe, data)]
-    for name in ("teacher", "student"):
+    for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
         settings = {"role": data[name], "prompt": data["prompt"]}
         tasks.append(
             _task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
         )
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
+        settings = data["sample"] | _asked(recipe, data, name)
         tasks.append(
-            _task(f"sample/{name}", partial(stages.sample, name=name), data["sample"], [f"sft/{name}"], output)
+            _task(f"sample/{name}", partial(stages.sample, name=name), settings, [_trained(recipe, name)], output)
         )
-    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None}
+    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
     tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
     tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
     return tasks + _evaluate(recipe, data)
@@ -116,13 +117,35 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     return _task("prepare/check", stages.check, settings, [])
 
 
+def _determining(data: dict[str, Any]) -> dict[str, Any]:
+    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost."""
+    model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
+    return data | {"teacher": data["teacher"] | {"model": model}}
+
+
+def _trained(recipe: Recipe, name: str) -> str:
+    """The task that makes a model; there is none for a teacher of which nothing but text is seen."""
+    if name == "teacher" and recipe.teacher.text_only:
+        return "prepare"
+    return f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
+
+
+def _asked(recipe: Recipe, data: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """What a teacher's answers depend on that no training task tells."""
+    if name != "teacher" or not recipe.teacher.text_only:
+        return {}
+    path = getattr(recipe.teacher.model, "path", None)
+    files = describe_path(Path(path)) if path else None
+    return {"teacher": data["teacher"]["model"], "prompt": data["prompt"], "files": files}
+
+
 def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     source = recipe.task.source
     files = [getattr(source, field, None) for field in ("path", "file")]
     settings = {
         "task": data["task"],
         "prompt": data["prompt"],
-        "tokenizers": [data["teacher"]["model"], data["student"]["model"]],
+        "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [describe_path(Path(file)) for file in files if file],
     }
@@ -148,11 +171,11 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
     for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
-        after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
+        after = [_trained(recipe, name), "evaluate/judge"]
         if recipe.evaluate.pairwise and name != "student":
             after.append("evaluate/student")
-        work = partial(stages.answer, name=name)
-        tasks.append(_task(f"evaluate/{name}", work, sampling, after, f"evaluation/{name}.jsonl"))
+        work, settings = partial(stages.answer, name=name), sampling | _asked(recipe, data, name)
+        tasks.append(_task(f"evaluate/{name}", work, settings, after, f"evaluation/{name}.jsonl"))
     answers = [f"evaluate/{name}" for name in names]
     for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
         outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]

@@ -66,13 +66,20 @@ class Prompt(Record):
 
 @dataclass(frozen=True)
 class Generation(Record):
-    """One sampled response. `finished` tells whether the model ended it, as opposed to the token limit."""
+    """One sampled response. `finished` tells whether the model ended it, as opposed to the token limit.
+
+    `prompt_tokens` are what a server counted, once a request however many samples it gave. A `refusal` is what the
+    model said in place of an answer; a `failure` is why there is none, and then the prompt was set aside.
+    """
 
     id: str
     response: str
     finished: bool = True
     tokens: int = 0
     sample: int = 0
+    prompt_tokens: int | None = None
+    refusal: str | None = None
+    failure: str | None = None
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from plad.errors import PladError
 from plad.losses import Loss, NegativeLogLikelihood
 from plad.methods import Method
 from plad.models import PromptFormat
-from plad.models.load import load_folder
+from plad.models.load import device, load_folder
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_alike, check_same_tokens
 from plad.progress import Display
-from plad.records import EvalRow, Generation, PreferencePair, Prompt, Score, dump_line, read_jsonl
+from plad.records import EvalRow, Generation, PreferencePair, Prompt, Score, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
 from plad.scoring.judging import is_pairwise, judge_answers, needs_training, remembering
 from plad.scoring.store import ScoreStore
@@ -70,8 +70,12 @@ def check(context: Context) -> dict[str, Any]:
     """
     recipe = context.recipe
     for name in ("teacher", "student"):
+        model = getattr(recipe, name).model
         try:
-            _check_room(recipe, name, getattr(recipe, name).model.shape())
+            if name == "teacher" and recipe.teacher.text_only:
+                model.probe()
+            else:
+                _check_room(recipe, name, model.shape())
         except PladError as error:
             raise PladError(f"{name}.model: {error}") from None
     if names := white_box(recipe):
@@ -139,7 +143,8 @@ def pair(context: Context) -> dict[str, Any]:
     """The teacher's answer over the student's, scored where the loss or the share of real pairs needs it."""
     recipe = context.recipe
     prompts = context.prompts("distill")
-    result = make_pairs(prompts, context.generations("teacher"), context.generations("student"))
+    hygiene = recipe.pairs.hygiene
+    result = make_pairs(prompts, context.generations("teacher"), context.generations("student"), hygiene)
     pairs = result.pairs
     if recipe.scores_pairs:
         pairs = _scored(context, pairs, recipe.pairs.scorer)
@@ -190,7 +195,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     answers = {}
     for part, some in asked.items():
         target = context.workspace / f"answers-{part}.jsonl"
-        answer_prompts(context, "student", some, context.recipe.sample, target, f"judge's {part}")
+        answer_prompts(context, "student", some, _one_each(context.recipe.sample), target, f"judge's {part}")
         answers[part] = list(read_jsonl(target, Generation))
     with context.display.bar("training the judge", None) as advance:
         total = [0]
@@ -214,7 +219,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     prompts = context.prompts("test")
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
-    answer_prompts(context, name, prompts, sampling, outputs, f"test {name}")
+    summary = answer_prompts(context, name, prompts, _one_each(sampling), outputs, f"test {name}")
     generations = list(read_jsonl(outputs, Generation))
     answers = [generation.response for generation in generations]
     with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
@@ -224,7 +229,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
     for opponent, verdicts in judged.verdicts.items():
         write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
-    return {"n": len(rows), "doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
+    return summary | {"doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
 
 
 def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -256,6 +261,11 @@ def report(context: Context) -> dict[str, Any]:
 
     html, markdown = write_report(context.run.folder)
     return {"html": str(html), "markdown": str(markdown)}
+
+
+def _one_each(sampling: Sample) -> Sample:
+    """One answer a prompt, however many pairs or SeqKD are made of."""
+    return sampling.model_copy(update={"samples": 1})
 
 
 def _scores_by(context: Context, label: str, names: Sequence[str]) -> dict[str, list[Score]]:
@@ -318,31 +328,41 @@ def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
             )
 
 
+def _with_weights(recipe: Recipe) -> list[str]:
+    """The roles whose models are here."""
+    return ["student"] if recipe.teacher.text_only else ["teacher", "student"]
+
+
 def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
-    for name in ("teacher", "student"):
+    for name in _with_weights(context.recipe):
         model = getattr(context.recipe, name).model
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
         tokenizer.save_pretrained(context.run.path("models", f".tokenizer-{name}"))
 
 
 def _load(context: Context, name: str) -> tuple[Any, Any]:
-    """A model of the run, in the precision that the recipe names for it, and its tokenizer."""
-    role = context.recipe.teacher if name == "teacher" else context.recipe.student
-    return load_folder(context.run.path("models", name), getattr(role.model, "dtype", "float32"))
+    """A model of the run, in the precision that the recipe names for it, and its tokenizer.
+
+    Raises:
+        PladError: it is a teacher of which nothing but text is seen.
+    """
+    if name == "teacher" and context.recipe.teacher.text_only:
+        raise PladError(
+            "this needs the teacher's own probabilities, so a teacher whose weights are here, but teacher.model is of "
+            f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
+        )
+    return load_folder(context.run.path("models", name), _dtype(context.recipe, name))
 
 
 def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
     """A model of the run where it runs fastest, its tokenizer, and its formatter."""
     model, tokenizer = _load(context, name)
-    return model.to(_device()), tokenizer, _formatter(context.recipe.prompt, tokenizer, model)
+    return model.to(device()), tokenizer, _formatter(context.recipe.prompt, tokenizer, model)
 
 
-def _device() -> str:
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _dtype(recipe: Recipe, name: str) -> Any:
+    role = recipe.teacher if name == "teacher" else recipe.student
+    return getattr(role.model, "dtype", "float32")
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -354,7 +374,7 @@ def _load_tokenizer(folder: Path) -> Any:
 def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
     """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
     prompt_format = context.recipe.prompt
-    formatters = [_early_formatter(context, name) for name in ("teacher", "student")]
+    formatters = [_early_formatter(context, name) for name in _with_weights(context.recipe)]
     dropped = 0
     for name, part in parts.items():
         if prompt_format.too_long == "drop":
@@ -394,11 +414,27 @@ def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss
 
 
 def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
-    """The prompts of the distillation half that all of the models answered and ended, each with their answers."""
-    whole = [{g.id: g.response for g in context.generations(n) if g.finished and g.response.strip()} for n in names]
-    for prompt in context.prompts("distill"):
-        if all(prompt.id in answers for answers in whole):
-            yield prompt, [answers[prompt.id] for answers in whole]
+    """The prompts of the distillation half that all of the models answered well, each sample of them with its peers."""
+    prompts = context.prompts("distill")
+    whole = [_usable(context, prompts, name) for name in names]
+    for prompt in prompts:
+        samples = [answers.get(prompt.id, []) for answers in whole]
+        if not names:
+            yield prompt, []
+        for together in zip(*samples, strict=False):
+            yield prompt, list(together)
+
+
+def _usable(context: Context, prompts: Sequence[Prompt], name: str) -> dict[str, list[str]]:
+    """A model's finished, non-empty answers by prompt, in the order of its samples; the teacher's also clean."""
+    generations = context.generations(name)
+    first = {generation.id: generation for generation in generations if not generation.sample}
+    unclean = context.recipe.pairs.hygiene.reasons(prompts, first) if name == "teacher" else {}
+    found: dict[str, list[str]] = {}
+    for generation in generations:
+        if generation.finished and generation.response.strip() and generation.id not in unclean:
+            found.setdefault(generation.id, []).append(generation.response)
+    return found
 
 
 def _labels(recipe: Recipe) -> dict[str, str]:
@@ -508,34 +544,18 @@ def _publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> d
 def answer_prompts(
     context: Context, name: str, prompts: Sequence[Prompt], sampling: Sample, target: Path, purpose: str
 ) -> dict[str, Any]:
-    """Answer prompts with a model of the run. Each batch is written as it arrives; a second call asks for the rest."""
-    from plad.generation import HFGenerator
+    """Answer prompts with a model of the run. Each answer is kept as it arrives; a second call asks for the rest."""
+    from plad.answers import Answering
 
-    partial = context.workspace / f"{target.stem}.partial.jsonl"
-    done = _recover(partial)
-    model, _, formatter = load_for_answers(context, name)
-    generator = HFGenerator(model, formatter, sampling.batch_size)
-    with (
-        context.display.bar(f"sampling {purpose}", len(prompts)) as advance,
-        partial.open("a", encoding="utf-8") as file,
-    ):
-        for generation in generator.generate(prompts, sampling, context.seed(purpose), done):
-            done[generation.id] = generation
-            file.write(dump_line(generation))
-            file.flush()
-            advance(len(done), {})
-    write_jsonl(target, (done[prompt.id] for prompt in prompts))
-    cut = sum(not generation.finished for generation in done.values())
-    return {"n": len(done), "tokens": sum(g.tokens for g in done.values()), "truncated": cut}
-
-
-def _recover(partial: Path) -> dict[str, Generation]:
-    """What an interrupted call wrote; a last line that a crash cut short is dropped."""
-    if not partial.is_file():
-        return {}
-    with partial.open("r+b") as file:
-        file.truncate(file.read().rfind(b"\n") + 1)
-    return {generation.id: generation for generation in read_jsonl(partial, Generation)}
+    answering = Answering(context.run, context.recipe, name, sampling, _dtype(context.recipe, name))
+    total = len(prompts) * sampling.samples
+    with context.display.bar(f"sampling {purpose}", total) as advance:
+        answers = answering.answers(prompts, context.seed(purpose), lambda done: advance(done, {}))
+    write_jsonl(target, answers)
+    summary = answering.summary(answers)
+    if failed := summary.get("failed"):
+        context.display.say(f"  {failed} of {len(prompts)} prompts were set aside; {target} says why")
+    return summary
 
 
 @contextmanager

@@ -13,6 +13,18 @@ import pytest
 from tiny_run import Recorder, write_recipe
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _store_of_the_session(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What fixtures generate is kept here, never in the user's own store."""
+    os.environ["PLAD_CACHE"] = str(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(autouse=True)
+def _store_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty store, so that no test is answered from another's."""
+    monkeypatch.setenv("PLAD_CACHE", str(tmp_path / "store"))
+
+
 @pytest.fixture(scope="session")
 def tiny_recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recipe of a tiny run and, beside it, its data."""

@@ -22,6 +22,7 @@ LEVELS: list[set[str]] = [
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
     {"config"},
+    {"answers"},  # a model of a run, asked
     {"stages"},
     {"evaluating"},
     {"pipeline"},
@@ -40,7 +41,7 @@ ONLY: dict[str, set[str]] = {
     "evaluation": {"errors", "records", "scoring"},
     "training": {"errors", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
-    "generation": {"errors", "spec", "records", "models"},
+    "generation": {"errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
     "pipeline": {"errors", "config", "methods", "progress", "runs", "stages", "evaluating"},
 }
 """Parts that may import no more than this, though more stands above them."""

@@ -136,3 +136,9 @@ def finished(folder: Path) -> Mapping[str, Any]:
 def offline() -> dict[str, str]:
     """An environment in which a hub is never asked."""
     return os.environ | {"HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+
+
+def no_trace(folder: Path, secret: str) -> None:
+    """Fail if a secret stands in any file."""
+    for file in folder.rglob("*"):
+        assert not file.is_file() or secret.encode() not in file.read_bytes(), file

@@ -6,6 +6,7 @@ from plad.data.chitchat import Chitchat
 from plad.data.debian import Debian
 from plad.data.docstrings import Docstrings
 from plad.data.hh import HH
+from plad.data.hygiene import Hygiene
 from plad.data.pairs import PairResult, make_pairs, reorder
 from plad.data.source import Source, prompt_id
 from plad.data.splits import SplitData, Splits, split
@@ -23,6 +24,7 @@ SOURCES: dict[str, type[Source]] = {
 
 __all__ = [
     "SOURCES",
+    "Hygiene",
     "PairResult",
     "Source",
     "SplitData",

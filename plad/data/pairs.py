@@ -7,12 +7,21 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from plad.data.hygiene import Hygiene
 from plad.data.source import fold
 from plad.errors import PladError
 from plad.records import Generation, PreferencePair, Prompt
 
 # In the order in which they are tried: a prompt is dropped for the first that holds.
-REASONS = ("missing", "empty_teacher", "empty_student", "truncated_teacher", "truncated_student", "identical")
+REASONS = (
+    "missing",
+    "failed_teacher",
+    "empty_teacher",
+    "empty_student",
+    "truncated_teacher",
+    "truncated_student",
+    "identical",
+)
 
 
 @dataclass(frozen=True)
@@ -23,13 +32,24 @@ class PairResult:
     dropped: dict[str, int] = field(default_factory=dict)
 
 
-def make_pairs(prompts: Iterable[Prompt], teacher: Iterable[Generation], student: Iterable[Generation]) -> PairResult:
-    """Pair the responses to each prompt, of several samples the first; responses to other prompts are ignored."""
+def make_pairs(
+    prompts: Iterable[Prompt],
+    teacher: Iterable[Generation],
+    student: Iterable[Generation],
+    hygiene: Hygiene | None = None,
+) -> PairResult:
+    """Pair the responses to each prompt, of several samples the first; responses to other prompts are ignored.
+
+    What `hygiene` finds in a teacher's answer comes before the other reasons.
+    """
+    asked = list(prompts)
     chosen, rejected = _first_samples(teacher), _first_samples(student)
+    unclean = (hygiene or Hygiene()).reasons(asked, chosen)
     pairs: list[PreferencePair] = []
-    dropped = dict.fromkeys(REASONS, 0)
-    for prompt in prompts:
-        reason = _reason(good := chosen.get(prompt.id), bad := rejected.get(prompt.id))
+    dropped = dict.fromkeys([*REASONS, *sorted(set(unclean.values()))], 0)
+    for prompt in asked:
+        good, bad = chosen.get(prompt.id), rejected.get(prompt.id)
+        reason = unclean.get(prompt.id) or _reason(good, bad)
         if reason is not None:
             dropped[reason] += 1
         elif good is not None and bad is not None:
@@ -68,7 +88,15 @@ def _reason(teacher: Generation | None, student: Generation | None) -> str | Non
     if teacher is None or student is None:
         return "missing"
     good, bad = fold(teacher.response), fold(student.response)
-    tried = (False, not good, not bad, not teacher.finished, not student.finished, good == bad)
+    tried = (
+        False,
+        teacher.failure is not None,
+        not good,
+        not bad,
+        not teacher.finished,
+        not student.finished,
+        good == bad,
+    )
     return next((reason for reason, holds in zip(REASONS, tried, strict=True) if holds), None)
 
 

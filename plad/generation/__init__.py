@@ -1,8 +1,32 @@
 """Who answers prompts, and how."""
 
+from typing import Any
+
 from plad.generation.base import Generator, Sampling
-from plad.generation.hf import HFGenerator
+from plad.generation.cached import Cached
+from plad.generation.hf import HF, HFGenerator
+from plad.generation.openai import OpenAI
+from plad.generation.recorded import Recorded
+from plad.generation.store import Store, Usage
 
-GENERATORS = {"hf": HFGenerator}
+ENGINES: dict[str, Any] = {"hf": HF}
+"""What runs a model whose weights are here: `sample.backend` names one."""
 
-__all__ = ["GENERATORS", "Generator", "HFGenerator", "Sampling"]
+TEACHERS: dict[str, Any] = {"openai": OpenAI, "recorded": Recorded}
+"""Teachers of which nothing but text is seen: `teacher.model` names one in place of weights."""
+
+GENERATORS: dict[str, Any] = {**ENGINES, **TEACHERS}
+
+__all__ = [
+    "ENGINES",
+    "GENERATORS",
+    "TEACHERS",
+    "Cached",
+    "Generator",
+    "HFGenerator",
+    "OpenAI",
+    "Recorded",
+    "Sampling",
+    "Store",
+    "Usage",
+]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,9 @@ from plad.errors import PladError
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
+
+_NO_MODEL = {".jsonl", ".md", ".bin"}
+"""Endings of files in a model's folder that its answers do not depend on."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +228,30 @@ def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
     config = AutoConfig.from_pretrained(folder)
     model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     return model, tokenizer
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of what determines a saved model's answers: weights, config, tokenizer, and the base of an adapter."""
+    digest = hashlib.sha256()
+    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix not in _NO_MODEL):
+        digest.update(f"{file.relative_to(folder)}\n".encode())
+        with file.open("rb") as opened:
+            digest.update(hashlib.file_digest(opened, "sha256").digest())
+    if (settings := folder / "adapter_config.json").is_file():
+        # A base of the hub is named by the adapter's config, which is hashed; one beside it has files of its own.
+        base = (folder / str(json.loads(settings.read_text())["base_model_name_or_path"])).resolve()
+        if base.is_dir():
+            digest.update(weights_digest(base).encode())
+    return digest.hexdigest()
+
+
+def device() -> str:
+    """Where a model of this process runs fastest."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def pad_id(tokenizer: Any) -> int:

@@ -6,6 +6,7 @@ every tokenizer. A response ends with exactly one end token unless it was cut sh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -39,6 +40,20 @@ class PromptFormat(Spec):
         if self.chat and not tokenizer.chat_template:
             raise PladError("prompt.chat is on, but the tokenizer has no chat template. Set it to false.")
         return Formatter(self, tokenizer, encoder_decoder, find_end_id(tokenizer) if end_id is None else end_id)
+
+    def messages(self, prompt: PromptText) -> list[dict[str, str]]:
+        """The conversation that a prompt is sent as: a plain one is a user's message."""
+        if isinstance(prompt, str):
+            prompt = ({"role": "user", "content": self.template.replace("{prompt}", prompt)},)
+        system = [] if self.system is None else [{"role": "system", "content": self.system}]
+        return system + [dict(message) for message in prompt]
+
+    def sent(self, prompt: PromptText, chat: bool) -> str:
+        """What a server is sent, which renders it with a tokenizer of its own: messages as JSON, or plain text."""
+        if chat:
+            return json.dumps(self.messages(prompt), ensure_ascii=False)
+        plain = isinstance(prompt, str) and self.system is None
+        return self.template.replace("{prompt}", str(prompt)) if plain else _transcript(self.messages(prompt))
 
 
 class Formatter:
@@ -91,11 +106,7 @@ class Formatter:
         return self._render_chat(prompt)
 
     def _render_chat(self, prompt: PromptText) -> list[int]:
-        if isinstance(prompt, str):
-            prompt = ({"role": "user", "content": self.spec.template.replace("{prompt}", prompt)},)
-        messages = [dict(message) for message in prompt]
-        if self.spec.system is not None:
-            messages = [{"role": "system", "content": self.spec.system}, *messages]
+        messages = self.spec.messages(prompt)
         return self._templated(messages) if self.tokenizer.chat_template else self._with_special(_transcript(messages))
 
     def _templated(self, messages: list[dict[str, str]]) -> list[int]:

@@ -59,6 +59,28 @@ def time_facts(run: RunFiles) -> list[Fact]:
     return _bars(spent)
 
 
+def cost_facts(run: RunFiles) -> list[Fact]:
+    """What the models read and wrote, and what a teacher on a server cost."""
+    summaries = {name: task.get("summary") or {} for name, task in run.manifest.get("tasks", {}).items()}
+    facts = [
+        Fact(name, f"{count(summary['tokens'])} tokens", note=" · ".join(_asked(summary)))
+        for name, summary in summaries.items()
+        if is_number(summary.get("tokens"))
+    ]
+    paid = [summary["paid"] for summary in summaries.values() if "paid" in summary]
+    return facts + ([Fact("Paid for in this run", f"{sum(one['money'] for one in paid):.4f}")] if paid else [])
+
+
+def _asked(summary: Mapping[str, Any]) -> list[str]:
+    """What is to be said of the answers of one model beside their length."""
+    words = {"prompt_tokens": "tokens of prompts", "reused": "kept from before", "truncated": "cut off"}
+    words |= {"failed": "set aside"}
+    told = [f"{count(summary[key])} {what}" for key, what in words.items() if summary.get(key)]
+    if paid := summary.get("paid"):
+        told.append(f"{count(paid['requests'])} paid requests for {paid['money']:.4f}")
+    return told
+
+
 def total_time(run: RunFiles) -> str:
     """The sum over all tasks."""
     seconds = [task.get("seconds") for task in run.manifest.get("tasks", {}).values()]

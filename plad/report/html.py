@@ -14,6 +14,7 @@ from plad.report.charts import scorer_chart, training_charts, win_rate_charts
 from plad.report.citation import CITATION, PAPER
 from plad.report.examples import payload
 from plad.report.facts import (
+    cost_facts,
     data_facts,
     drop_facts,
     pair_facts,
@@ -85,6 +86,7 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "calibration": calibration_facts(run),
         "calibration_verdict": calibration_verdict(run),
         "calibration_chart": calibration_chart(run),
+        "costs": cost_facts(run),
         "times": time_facts(run),
         "total_time": total_time(run),
         "versions": version_facts(run),

@@ -8,7 +8,16 @@ from typing import Any
 
 from plad.report.citation import CITATION, PAPER
 from plad.report.examples import Example, examples, few
-from plad.report.facts import Fact, data_facts, drop_facts, pair_facts, scorer_facts, time_facts, version_facts
+from plad.report.facts import (
+    Fact,
+    cost_facts,
+    data_facts,
+    drop_facts,
+    pair_facts,
+    scorer_facts,
+    time_facts,
+    version_facts,
+)
 from plad.report.numbers import interval, percent
 from plad.report.quality import (
     calibration_facts,
@@ -40,6 +49,7 @@ def render_markdown(run: RunFiles) -> str:
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))
+    parts += _section("Tokens", _facts(cost_facts(run)))
     parts += _section("Time", _facts(time_facts(run)))
     parts += _section("Examples", *_examples(run))
     parts += _section("Recipe", fenced(run.recipe, "yaml"))

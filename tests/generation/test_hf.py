@@ -97,12 +97,48 @@ def test_equal_seeds_give_equal_answers_and_others_do_not(architecture: str) -> 
     assert torch.equal(torch.get_rng_state(), state), "the caller's generator is left where it was"
 
 
-def test_batches_have_seeds_of_their_own() -> None:
-    """Equal prompts get different answers, in one batch and in two."""
+def test_samples_differ_and_prompts_that_look_alike_do_not() -> None:
     model, formatter = make("llama")
-    twins = [Prompt(f"t{n}", "the dog") for n in range(4)]
-    found = list(HFGenerator(model, formatter, batch_size=2).generate(twins, DRAWN, seed=0))
-    assert len({generation.response for generation in found}) == 4
+    several = DRAWN.model_copy(update={"samples": 4})
+    twins = [Prompt("a", "the dog"), Prompt("b", "the dog")]
+    found = list(HFGenerator(model, formatter, batch_size=3).generate(twins, several, seed=0))
+    by_place = {(generation.id, generation.sample): generation.response for generation in found}
+    assert len(found) == len(by_place) == 8
+    assert len({by_place["a", sample] for sample in range(4)}) == 4
+    assert all(by_place["a", sample] == by_place["b", sample] for sample in range(4))
+    [alone] = HFGenerator(model, formatter).generate(twins[:1], DRAWN, seed=0)
+    assert alone.response == by_place["a", 0], "how many samples are wanted changes none of them"
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN])
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_an_answer_does_not_depend_on_its_batch(architecture: str, sampling: Sampling) -> None:
+    made = make(architecture)
+    alone = answers(made, sampling, batch=1)
+    assert answers(made, sampling, batch=3) == alone
+    assert answers(made, sampling, batch=8) == alone
+
+
+def test_rows_that_ended_leave_the_batch() -> None:
+    model, formatter = make("llama", end_bias=4)
+    fed: list[int] = []
+    model.register_forward_pre_hook(lambda _m, _a, kwargs: fed.append(len(kwargs["input_ids"])), with_kwargs=True)
+    found = answers((model, formatter), DRAWN, batch=8)
+    lengths = [generation.tokens for generation in found.values()]
+    assert len(set(lengths)) > 2
+    assert fed == [sum(length > step for length in lengths) for step in range(max(lengths))]
+
+
+def test_a_batch_is_within_its_tokens() -> None:
+    model, formatter = make("llama")
+    widths = {prompt.id: len(formatter.prompt_ids(prompt.prompt)) for prompt in PROMPTS}
+    generator = HFGenerator(model, formatter, batch_size=5, batch_tokens=64)
+    batches = list(generator._batches(PROMPTS, GREEDY))
+    assert sorted(row.prompt.id for batch in batches for row in batch) == sorted(widths)
+    for batch in batches:
+        assert len(batch) == 1 or len(batch) * (max(widths[row.prompt.id] for row in batch) + 12) <= 64
+    assert max(map(len, batches)) <= 5
+    assert len({len(batch) for batch in batches[:-1]}) > 1
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
@@ -110,7 +146,7 @@ def test_resuming_gives_what_an_undisturbed_run_gives(count: int) -> None:
     made = make("llama")
     whole = answers(made, DRAWN, seed=5)
     done = dict(list(whole.items())[:count])
-    rest = answers(made, DRAWN, seed=5, done=done)
+    rest = answers(made, DRAWN, seed=5, done=[(name, 0) for name in done])
     assert done | rest == whole
     assert len(rest) == 8 - 3 * (count // 3), "whole batches are left out"
 
@@ -118,7 +154,7 @@ def test_resuming_gives_what_an_undisturbed_run_gives(count: int) -> None:
 def test_nothing_is_left_to_do() -> None:
     made = make("llama")
     made[0].generate = None
-    assert answers(made, DRAWN, done={prompt.id for prompt in PROMPTS}) == {}
+    assert answers(made, DRAWN, done={(prompt.id, 0) for prompt in PROMPTS}) == {}
 
 
 def test_the_order_of_the_prompts_does_not_matter() -> None:
@@ -189,17 +225,16 @@ def test_settings_are_passed_on() -> None:
 def first_tokens(sampling: Sampling) -> tuple[Counter[str], list[float]]:
     """1,500 first tokens for one prompt, and the model's own distribution over them, likeliest first."""
     model, formatter = make("llama")
-    prompts = [Prompt(f"{n:04}", "the dog") for n in range(1500)]
     drawn: list[int] = []
     generate = model.generate
 
-    def spy(**kwargs: Any) -> Any:
-        ids = generate(**kwargs)
-        drawn.extend(ids[:, -1].tolist())
-        return ids
+    def spy(custom_generate: Any, **kwargs: Any) -> None:
+        generate(custom_generate=custom_generate, **kwargs)
+        drawn.extend(ids[0] for ids in custom_generate.new_ids)
 
     model.generate = spy
-    list(HFGenerator(model, formatter, batch_size=500).generate(prompts, sampling, 0))
+    several = sampling.model_copy(update={"samples": 1500})
+    list(HFGenerator(model, formatter, batch_size=500).generate([Prompt("x", "the dog")], several, 0))
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([formatter.prompt_ids("the dog")])).logits[0, -1]
     order = logits.argsort(descending=True)
@@ -232,4 +267,5 @@ def test_a_batch_of_mixed_lengths_is_padded_where_the_model_wants_it() -> None:
 
 
 def test_every_generator_is_found_by_name() -> None:
-    assert {"hf": HFGenerator} == GENERATORS
+    for name, kind in GENERATORS.items():
+        assert kind.model_fields["type"].default == name

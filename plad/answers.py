@@ -1,0 +1,68 @@
+"""A model of a run, asked: the backend that the recipe names, over the store of all generations, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from plad.config import Recipe, Sample
+from plad.generation import Cached, Generator, OpenAI, Store
+from plad.models.load import Precision
+from plad.records import Generation, Prompt
+from plad.runs import Run
+
+
+class Answering:
+    """The teacher or a student of a run, ready to answer.
+
+    Raises:
+        PladError: the model doesn't load, a key is missing, or the store can't be used.
+    """
+
+    def __init__(self, run: Run, recipe: Recipe, name: str, sampling: Sample, dtype: Precision):
+        self.sampling, self.store = sampling, Store()
+        # A folder that was deleted and made anew is another run, with a budget of its own.
+        self.payer = f"{run.folder.resolve()} {run.manifest.get('created')}"
+        self.before = self.store.spent(self.payer)
+        self.model = recipe.teacher.model if name == "teacher" else recipe.student.model
+        self.cached = Cached(self._generator(run, recipe, name, dtype), self.store, self.payer)
+
+    def answers(self, prompts: Sequence[Prompt], seed: int, progress: Callable[[int], None]) -> list[Generation]:
+        """The answers in the order of the prompts; `progress` is told how many are there."""
+        found: list[Generation] = []
+        try:
+            for generation in self.cached.generate(prompts, self.sampling, seed):
+                found.append(generation)
+                progress(len(found))
+            self.paid = self.store.spent(self.payer) - self.before
+        finally:
+            self.store.close()
+        place = {prompt.id: n for n, prompt in enumerate(prompts)}
+        return sorted(found, key=lambda generation: (place[generation.id], generation.sample))
+
+    def summary(self, answers: Sequence[Generation]) -> dict[str, Any]:
+        """What was answered; of a teacher that costs money also what this came to, now and if it were asked anew."""
+        counted: dict[str, Any] = {
+            "n": len(answers),
+            "tokens": sum(answer.tokens for answer in answers),
+            "truncated": sum(not answer.finished and answer.failure is None for answer in answers),
+        }
+        if failed := sum(answer.failure is not None for answer in answers):
+            counted["failed"] = failed
+        if self.cached.reused:
+            counted["reused"] = self.cached.reused
+        if isinstance(self.model, OpenAI):
+            counted |= {
+                "prompt_tokens": sum(answer.prompt_tokens or 0 for answer in answers),
+                "paid": {"requests": self.paid.requests, "prompt_tokens": self.paid.prompt_tokens}
+                | {"tokens": self.paid.tokens, "money": round(self.model.price.of(self.paid), 6)},
+            }
+        return counted
+
+    def _generator(self, run: Run, recipe: Recipe, name: str, dtype: Precision) -> Generator:
+        if name == "teacher" and isinstance(self.model, OpenAI):
+            return self.model.generator(recipe.prompt, self.before, lambda usage: self.store.lose(self.payer, usage))
+        if name == "teacher" and recipe.teacher.text_only:
+            return self.model.generator(recipe.prompt)
+        engine, folder = self.sampling.backend, run.path("models", name)
+        return engine.generator(folder, recipe.prompt, dtype, self.sampling.batch_size)

@@ -1,0 +1,63 @@
+"""The body of an OpenAI-compatible answer: read with suspicion, for many servers only look like one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+CUT_OFF = ("length", "max_tokens")
+
+
+class MalformedError(Exception):
+    """The server said that all went well, and what it sent is no answer."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One answer of a reply. A refusal stands in place of the text."""
+
+    text: str
+    finished: bool
+    refusal: str | None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answers in their order, and what the server says they cost, where it does."""
+
+    choices: tuple[Choice, ...]
+    prompt_tokens: int | None
+    tokens: int | None
+
+
+def read_reply(body: bytes) -> Reply:
+    """Read a chat completion or a completion.
+
+    Raises:
+        MalformedError: it isn't one.
+    """
+    try:
+        found = json.loads(body)
+        choices = tuple(_choice(choice) for choice in sorted(found["choices"], key=lambda choice: choice["index"]))
+        usage = found.get("usage") or {}
+        reply = Reply(choices, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MalformedError(f"{type(error).__name__}: {error}") from None
+    if not choices:
+        raise MalformedError("there are no choices in it")
+    return reply
+
+
+def _choice(choice: Mapping[str, Any]) -> Choice:
+    message, reason = choice.get("message"), choice["finish_reason"]
+    text = message.get("content") if message is not None else choice["text"]
+    refusal = message.get("refusal") if message is not None else None
+    if reason == "content_filter":
+        refusal = refusal or "content filter"
+    if refusal is None and not isinstance(text, str | None):
+        raise TypeError(f"content must be text, but is {type(text).__name__}")
+    if refusal is None and reason is None:
+        raise TypeError("finish_reason is null: the answer was given up half way")
+    return Choice("" if refusal else (text or "").strip(), reason not in CUT_OFF, refusal)
