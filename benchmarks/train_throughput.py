@@ -3,9 +3,9 @@
     pip install -e '.[bench,gguf]' && plad fetch smollm2-135m-instruct
     python benchmarks/train_throughput.py --task debian --dtype fp32 --out debian-fp32.json
 
-Each side is a process of its own that holds its model and waits; the parent lets one at a time make a whole pass over
-the same fixed pairs, in turns, after a warm-up. So all sides meet the same machine, steps of unlike length are
-compared as sums, and each side's peak memory is its own. All sides train the same LoRA on the same weights in the same
+The sides take turns, each in a process of its own: it warms up, makes a whole pass over the same fixed pairs, and ends.
+So all sides meet the same machine, steps of unlike length are compared as sums, and each side's peak memory is its
+own. All sides train the same LoRA on the same weights in the same
 dtype with the same batch, AdamW, no gradient checkpointing, length-grouped. TRL has no reference pass to make: CPO's
 hinge has no reference, and DPO's is given zeros in place of log-probabilities.
 
@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any
 
 SIDES = ("plad", "trl-cpo", "trl-dpo")
+ANSWER = "ANSWER "
 BATCH, MARGIN, MAX_PROMPT, MAX_RESPONSE = 8, 1.0, 512, 128
 LORA = {"r": 8, "lora_alpha": 32, "lora_dropout": 0.1, "target_modules": "all-linear", "task_type": "CAUSAL_LM"}
 
@@ -59,25 +60,21 @@ def main() -> None:
 
 
 def compare(given: argparse.Namespace) -> None:
-    """The parent: make the pairs, start the sides, give each its turns, and print the table."""
+    """The parent: make the pairs, give each side its turns, and print the table."""
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch, "pairs.json")
         data.write_text(json.dumps(pairs_of(given.task, given.pairs)))
-        sides = {side: start(side, data) for side in given.sides}
-        for side in sides.values():
-            ask(side, "warm up")
-        found: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
+        found: dict[str, list[dict[str, Any]]] = {name: [] for name in given.sides}
         for _ in range(given.passes):
-            for name, side in sides.items():
-                found[name].append(ask(side, "pass"))
-        rate = ask(sides["plad"], "matmul")["flops"] if "plad" in sides else math.nan
-        for side in sides.values():
-            side.stdin.close()
-            side.wait()
+            for name in given.sides:
+                found[name].append(turn(name, data))
+                print(f"{name}: {sum(found[name][-1]['steps']):.1f} s", file=sys.stderr, flush=True)
+    rate = statistics.median(one["matmul"] for passes in found.values() for one in passes)
     show(given, {name: summary(given, passes, rate) for name, passes in found.items()}, rate)
 
 
-def start(side: str, data: Path) -> Any:
+def turn(side: str, data: Path) -> dict[str, Any]:
+    """One warm-up and one pass of one side, in a process that ends with it."""
     command = [sys.executable, __file__, *sys.argv[1:], "--serve", side, "--data", str(data)]
     quiet = {
         "TRL_EXPERIMENTAL_SILENCE": "1",
@@ -85,40 +82,27 @@ def start(side: str, data: Path) -> Any:
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TRANSFORMERS_VERBOSITY": "error",
+        "TQDM_DISABLE": "1",
     }
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | quiet | {"TQDM_DISABLE": "1"},
-    )
-
-
-def ask(side: Any, what: str) -> dict[str, Any]:
-    side.stdin.write(what + "\n")
-    side.stdin.flush()
-    for line in side.stdout:
-        if line.startswith("ANSWER "):
-            return json.loads(line.removeprefix("ANSWER "))
-    raise SystemExit(f"a side ended while it was asked to {what}")
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=os.environ | quiet, check=False)
+    answers = [line for line in done.stdout.splitlines() if line.startswith(ANSWER)]
+    if not answers:
+        raise SystemExit(f"{side} ended with {done.returncode} before it had made its pass")
+    return json.loads(answers[-1].removeprefix(ANSWER))
 
 
 def serve(given: argparse.Namespace) -> None:
-    """A side: build its trainer, then do what it is told."""
+    """A side: warm up on two steps, make a pass, and tell what was measured."""
     rows = json.loads(given.data.read_text())
     trainer_of = {"plad": plad_trainer, "trl-cpo": trl_cpo, "trl-dpo": trl_dpo}[given.serve]
     model, tokenizer = load(given)
-    for line in sys.stdin:
-        what = line.strip()
-        if what == "matmul":
-            answer: dict[str, Any] = {"flops": matmul_rate(model, given)}
-        else:
-            answer = timed_pass(trainer_of(model, tokenizer, rows, given, 2 if what == "warm up" else None))
-            answer |= {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
-            if given.serve == "plad":
-                answer |= {"needed_flops": needed_flops(model, tokenizer, rows)}
-        print("ANSWER " + json.dumps(answer), flush=True)
+    timed_pass(trainer_of(model, tokenizer, rows, given, 2))
+    answer = timed_pass(trainer_of(model, tokenizer, rows, given, None))
+    answer |= {"peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    answer |= {"matmul": matmul_rate(model, given)}
+    if given.serve == "plad":
+        answer |= {"needed_flops": needed_flops(model, tokenizer, rows)}
+    print(ANSWER + json.dumps(answer), flush=True)
 
 
 def timed_pass(trainer: Any) -> dict[str, Any]:
