@@ -304,9 +304,20 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or error
         raise PladError(f"--set {override}: the value is not YAML ({problem}). Put it in quotes.") from None
+    if last == "type":
+        _drop_others(here, parents)
     for place in [place for place in marks if place[: len(path)] == tuple(path)]:
         del marks[place]
     marks[tuple(path)] = f"--set {override}"
+
+
+def _drop_others(settings: dict[str, Any], place: Sequence[str]) -> None:
+    """With a new type go the settings that only other variants have: a resolved recipe has all of them written out."""
+    kinds = _follow(place)[1]
+    own = {name for kind in kinds if _tag(kind) == settings["type"] for name in kind.model_fields}
+    others = {name for kind in kinds for name in kind.model_fields}
+    for name in others - own if own else ():
+        settings.pop(name, None)
 
 
 def _where(place: Sequence[str], marks: Marks, path: Path) -> str:
