@@ -113,10 +113,13 @@ def study() -> None:
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--seeds", default="1,2,3", show_default=True, metavar="N,N,…", help="A run each.")
 @click.option("--methods", default="", metavar="TYPE,TYPE,…", help="Compare with these beside the recipe's own.")
+@click.option("--trials", default=0, show_default=True, help="Settings to try for each method on validation first.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder [default: runs/NAME-table1]")
 @_set
 @_json
-def table1(recipe: Path, seeds: str, methods: str, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def table1(
+    recipe: Path, seeds: str, methods: str, trials: int, out: Path | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """The paper's Table 1: all methods of RECIPE by seeds. Killed at any point, the same command goes on from there."""
     _quiet()
     from plad.config import load_recipe
@@ -126,7 +129,7 @@ def table1(recipe: Path, seeds: str, methods: str, out: Path | None, overrides: 
     added = [f"baselines.{name.strip()}={{}}" for name in methods.split(",") if name.strip()]
     loaded = load_recipe(recipe, [*added, *overrides])
     folder = out or Path("runs") / f"{loaded.name}-table1"
-    table = make_table1(loaded, folder, _numbers(seeds), choose_display(as_json))
+    table = make_table1(loaded, folder, _numbers(seeds), choose_display(as_json), trials)
     click.echo(_dumped({"event": "table", **table}) if as_json else (folder / "table1.md").read_text(encoding="utf-8"))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import Discriminator, Field, Tag, ValidationError, field_validator
@@ -90,9 +90,10 @@ class Pairing(Spec):
 
 
 class Evaluation(Spec):
-    """How models answer the test split and who judges the answers."""
+    """How models answer prompts that they were not trained on, and who judges the answers."""
 
     judge: Scorer
+    split: Literal["test", "validation"] = Field("test", description="validation is for choosing settings")
     sampling: Sample | None = Field(None, description="that of sample where null")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
 

@@ -142,7 +142,7 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     judge = {"judge": data["evaluate"]["judge"], "samples": data["evaluate"]["judge_samples"], "sample": data["sample"]}
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
     names = ["teacher", "student", *recipe.methods]
-    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
+    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     for name in names:
         after = [f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}", "evaluate/judge"]
         work = partial(stages.answer, name=name)

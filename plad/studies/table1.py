@@ -20,13 +20,19 @@ from plad.progress import Display
 from plad.records import EvalRow, read_jsonl
 from plad.runs import Run, write_json, write_text
 from plad.studies.render import csv_table, markdown_table
+from plad.studies.sweep import sweep
 
 Rows = list[EvalRow]
 MEANS = ("words", "rouge1", "rouge2", "rougeL")
 
 
-def make_table1(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display) -> dict[str, Any]:
+def make_table1(
+    recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display, trials: int = 0
+) -> dict[str, Any]:
     """Run what is not done yet, and write table1.json, .md and .csv into the folder.
+
+    Args:
+        trials: settings to try for each method on the validation split beforehand; 0 for those of the recipe.
 
     Returns:
         What table1.json holds: `seeds`, `n`, `subject`, `teacher_student` and `rows`. Numbers are
@@ -37,6 +43,8 @@ def make_table1(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Dis
     """
     if not seeds or len(set(seeds)) < len(seeds):
         raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
+    if trials:
+        recipe = sweep(recipe, folder, trials, display)
     runs = []
     for seed in seeds:
         display.say(f"seed {seed}")
