@@ -15,7 +15,7 @@ SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"
 def markdown_table(table: Mapping[str, Any]) -> str:
     """The paper's columns, then each method beside the subject, and the time its training took."""
     subject = next(row["label"] for row in table["rows"] if row["name"] == table["subject"])
-    heads = ["Method", "Words", *SHARES.values(), f"RM WR − {_inline(subject)}'s", "Training, s"]
+    heads = ["Method", "Words", *SHARES.values(), f"RM WR − {_inline(subject)}'s", "Training, s", "Tokens"]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
     return "\n".join([*lines, *(_line(_cells(row)) for row in table["rows"]), "", NOTE]) + "\n"
 
@@ -24,7 +24,7 @@ NOTE = (
     "In per cent but for words and seconds. RM WR: wins over the human reference by the run's judge, ties half. In "
     "brackets 95 % intervals, a bootstrap over the prompts of all seeds; how seeds differ beyond that they do not say. "
     "Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no correction for "
-    "their number."
+    "their number. Tokens are those of the student's training, without what a teacher reads or what is drawn meanwhile."
 )
 
 
@@ -33,10 +33,12 @@ def csv_table(table: Mapping[str, Any]) -> str:
     keys = ["words", *SHARES, "against_subject"]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "seconds"])
+    writer.writerow(
+        ["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "seconds", "tokens"]
+    )
     for row in table["rows"]:
         values = [(row[key] or {}).get(part, "") for key in keys for part in ("value", "low", "high")]
-        writer.writerow([row["name"], row["label"], *values, row["seconds"]])
+        writer.writerow([row["name"], row["label"], *values, row["seconds"], row["tokens"]])
     return file.getvalue()
 
 
@@ -49,8 +51,8 @@ def _header(table: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     words = f"{plain(row['words']['value'])} ({interval(row['words'], share=False)})"
     shares = [f"{percent(row[key]['value'])} ({interval(row[key])})" for key in SHARES]
-    seconds = MISSING if row["seconds"] is None else f"{row['seconds']:.0f}"
-    return [_inline(row["label"]), words, *shares, _difference(row["against_subject"]), seconds]
+    cost = [MISSING if row[key] is None else f"{row[key]:,.0f}" for key in ("seconds", "tokens")]
+    return [_inline(row["label"]), words, *shares, _difference(row["against_subject"]), *cost]
 
 
 def _difference(found: Mapping[str, Any] | None) -> str:

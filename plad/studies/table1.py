@@ -81,7 +81,7 @@ def collect(runs: Sequence[Run]) -> dict[str, Any]:
                 "label": label,
                 **_numbers(rows[name]),
                 "against_subject": None if name == subject else _against(rows[name], rows[subject]),
-                "seconds": _seconds(runs, name),
+                **_cost(runs, name),
             }
             for name, label in labels.items()
         ],
@@ -118,8 +118,12 @@ def _rows(each: Run, name: str) -> Rows:
     return list(read_jsonl(each.path("evaluation", f"{name}.jsonl"), EvalRow))
 
 
-def _seconds(runs: Sequence[Run], name: str) -> float | None:
-    """How long its training took, the mean over the seeds."""
+def _cost(runs: Sequence[Run], name: str) -> dict[str, float | None]:
+    """Seconds and tokens of a student's training, the mean over the seeds; None where it was not trained."""
     task = f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
-    spent: list[Mapping[str, Any]] = [each.finished(task) or {} for each in runs]
-    return round(fmean(record["seconds"] for record in spent), 2) if all("seconds" in r for r in spent) else None
+    records: list[Mapping[str, Any]] = [each.finished(task) or {} for each in runs]
+    spent = {
+        "seconds": [record.get("seconds") for record in records],
+        "tokens": [record.get("summary", {}).get("tokens") for record in records],
+    }
+    return {key: None if None in values else round(fmean(values), 2) for key, values in spent.items()}

@@ -247,7 +247,21 @@ class PladTrainer(Trainer):
     def floating_point_ops(self, inputs: Batch) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
         tokens = int((inputs["example"] >= 0).sum()) if "example" in inputs else int(inputs["attention_mask"].sum())
-        return 6 * tokens * sum(p.numel() for p in base_model(self.model).parameters())
+        if "encoder_row" in inputs:
+            tokens += len(inputs["target"])
+        return tokens * self._flops_a_token
+
+    @property
+    def tokens_trained(self) -> int:
+        """Tokens of the student's forward and backward passes so far, those before a resumption included.
+
+        A shared prompt counts once. What a teacher reads, and what is drawn in training, is not in it.
+        """
+        return round(self.state.total_flos / self._flops_a_token)
+
+    @property
+    def _flops_a_token(self) -> int:
+        return 6 * sum(p.numel() for p in base_model(self.model).parameters())
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:

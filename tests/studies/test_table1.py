@@ -34,7 +34,7 @@ def made(folder: Path, scores: dict[str, list[float]], seconds: float = 2.0) -> 
             for k, value in enumerate(values)
         ]
         (folder / "evaluation" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    tasks = {f"distill/{name}": {"seconds": seconds} for name in ("dpo", "plad")}
+    tasks = {f"distill/{name}": {"seconds": seconds, "summary": {"tokens": 1000 * seconds}} for name in ("dpo", "plad")}
     (folder / "manifest.json").write_text(json.dumps({"tasks": tasks}))
     return Run(folder)
 
@@ -58,6 +58,7 @@ def test_numbers_are_over_the_prompts_of_all_seeds(table: dict[str, Any]) -> Non
     assert rows["dpo"]["win_rate"]["value"] == 2.5 / 8
     assert rows["dpo"]["words"]["value"] == 2.5
     assert rows["dpo"]["seconds"] == 2.5
+    assert rows["dpo"]["tokens"] == 2500
     assert rows["teacher"]["seconds"] is None
 
 
@@ -82,7 +83,7 @@ def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
     assert [cell.split(" ")[0] for cell in cells[2:6]] == ["50.0", "25.0", "50.0", "31.2"]
     assert cells[6].startswith("-50.0 (")
     assert cells[6].endswith(r"\*")
-    assert cells[7] == "2" or cells[7] == "3"
+    assert cells[7:] == ["2", "2,500"]
     rows = {row["name"]: row for row in csv.DictReader(csv_table(table).splitlines())}
     assert float(rows["dpo"]["win_rate"]) == 2.5 / 8
     assert float(rows["dpo"]["against_subject"]) == -0.5

@@ -141,6 +141,16 @@ def test_a_student_comes_nearer_to_its_teacher(loss: Loss, name: str, adapted: b
         assert all(1 <= length <= 4 for length in lengths), "the mean number of tokens of the samples"
 
 
+@pytest.mark.parametrize(("name", "copies"), [("llama", 1), ("gpt-neo", 2), ("t5", 1)])
+def test_tokens_are_counted_and_padding_is_not(name: str, copies: int, tmp_path: Path) -> None:
+    """Two epochs: a prompt once, or, in a row of its own for each response, twice."""
+    examples = make_examples(7)
+    run = trainer(tmp_path, make(name), DPO(), Examples(examples), num_train_epochs=2)
+    run.train()
+    each = [copies * len(e.prompt) + sum(map(len, e.responses)) for e in examples]
+    assert run.tokens_trained == 2 * sum(each)
+
+
 def test_rows_of_prompts_are_enough_to_sample_from(tmp_path: Path) -> None:
     run = trainer(tmp_path, make("llama"), GKD(), Dataset.from_dict({"prompt": ["ab", "cde"]}), max_steps=1)
     assert [list(example.responses) for example in run.train_dataset] == [[], []]
