@@ -175,6 +175,48 @@ def cache_prune(older_than: float | None, model: str | None, everything: bool) -
     click.echo(f"{store.path}: removed {store.prune(before=before, model=model):,} generations.")
 
 
+@main.group(context_settings={"help_option_names": ["-h", "--help"]})
+def study() -> None:
+    """Several runs of one recipe, and one table of what came of them."""
+
+
+@study.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--seeds", default="1,2,3", show_default=True, metavar="N,N,…", help="A run each.")
+@click.option("--methods", default="", metavar="TYPE,TYPE,…", help="Compare with these beside the recipe's own.")
+@click.option("--trials", default=0, show_default=True, help="Settings to try for each method on validation first.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder [default: runs/NAME-table1]")
+@_set
+@_json
+def table1(
+    recipe: Path, seeds: str, methods: str, trials: int, out: Path | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """The paper's Table 1: all methods of RECIPE by seeds. Killed at any point, the same command goes on from there."""
+    _quiet()
+    from plad.config import load_recipe
+    from plad.progress import choose_display
+    from plad.studies import make_table1
+
+    added = [f"baselines.{name.strip()}={{}}" for name in methods.split(",") if name.strip()]
+    loaded = load_recipe(recipe, [*added, *overrides])
+    folder = out or Path("runs") / f"{loaded.name}-table1"
+    table = make_table1(loaded, folder, _numbers(seeds), choose_display(as_json), trials)
+    click.echo(_dumped({"event": "table", **table}) if as_json else (folder / "table1.md").read_text(encoding="utf-8"))
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise PladError(f"--seeds takes whole numbers with commas between them, but this is {text!r}.") from None
+
+
+def _dumped(value: Any) -> str:
+    import json
+
+    return json.dumps(value)
+
+
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
     from plad.pipeline import run as run_pipeline
     from plad.progress import choose_display

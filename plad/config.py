@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -103,11 +103,12 @@ class CalibrationCheck(Spec):
 
 
 class Evaluation(Spec):
-    """How models answer the test split and who judges the answers."""
+    """How models answer prompts that they were not trained on, and who judges the answers."""
 
     judge: Scorer
     also: tuple[Scorer, ...] = Field((Length(),), description="scorers beside the judge; length should not win")
     calibration: CalibrationCheck | None = CalibrationCheck()
+    split: Literal["test", "validation"] = Field("test", description="validation is for choosing settings")
     sampling: Sample | None = Field(None, description="that of sample where null")
     judge_prompts: int | None = Field(None, ge=1, description="training prompts that a judge learns from; null for all")
     judge_samples: int = Field(1000, ge=0, description="student's answers to training prompts that a judge learns from")
@@ -348,6 +349,8 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or error
         raise PladError(f"--set {shown}: the value is not YAML ({problem}). Put it in quotes.") from None
+    if last == "type":
+        _drop_others(here, parents)
     for place in [place for place in marks if place[: len(path)] == tuple(path)]:
         del marks[place]
     marks[tuple(path)] = f"--set {shown}"
@@ -356,6 +359,15 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
 def _without_keys(text: str) -> str:
     """A setting as it may be shown: what stands behind `api_key` is nobody's business."""
     return re.sub(r"""(api_key\w*["']?\s*[:=]\s*["']?)[^\s,}"']+""", r"\1…", text)
+
+
+def _drop_others(settings: dict[str, Any], place: Sequence[str]) -> None:
+    """With a new type go the settings that only other variants have: a resolved recipe has all of them written out."""
+    kinds = _follow(place)[1]
+    own = {name for kind in kinds if _tag(kind) == settings["type"] for name in kind.model_fields}
+    others = {name for kind in kinds for name in kind.model_fields}
+    for name in others - own if own else ():
+        settings.pop(name, None)
 
 
 def _where(place: Sequence[str], marks: Marks, path: Path) -> str:

@@ -168,7 +168,7 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
     tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
     names = ["teacher", "student", *recipe.methods]
-    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"]}
+    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
     for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [_trained(recipe, name), "evaluate/judge"]

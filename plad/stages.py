@@ -212,11 +212,11 @@ def train_judge(context: Context) -> dict[str, Any]:
 
 
 def answer(context: Context, name: str) -> dict[str, Any]:
-    """A model's answers to the test split, scored by the judge and by ROUGE."""
+    """A model's answers to the test split, or to that which the recipe names, scored by the judge and by ROUGE."""
     from plad.evaluation.measure import evaluate_outputs
 
     recipe = context.recipe
-    prompts = context.prompts("test")
+    prompts = context.prompts(recipe.evaluate.split)
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
     summary = answer_prompts(context, name, prompts, _one_each(sampling), outputs, f"test {name}")
@@ -238,18 +238,19 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     from plad.evaluation.measure import summarise as table
 
     labels = {"teacher": "Teacher", "student": "Initial student", **_labels(context.recipe)}
+    split = context.recipe.evaluate.split
     rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
     parameters = {
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
     }
-    results = table(rows, "student", "teacher", labels, parameters, context.prompts("test"), context.recipe.seed)
+    results = table(rows, "student", "teacher", labels, parameters, context.prompts(split), context.recipe.seed)
     others = {label: _scores_by(context, label, names) for label in context.recipe.evaluate.others}
     also = side_by_side(rows, others, "student", context.recipe.seed)
     for entry in also:
         entry["description"] = context.recipe.evaluate.others[entry["name"]].description
     judged = context.run.finished("evaluate/judge") or {}
     scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {}), **_doubts(context, names)}
-    about = {"task": context.recipe.task.source.type, "subject": names[-1], "scorer": scorer}
+    about = {"task": context.recipe.task.source.type, "split": split, "subject": names[-1], "scorer": scorer}
     results = {**about, **results, "scorers": also}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}

@@ -37,13 +37,14 @@ student:
 sample: {{temperature: 0.7, max_new_tokens: 128}}
 
 distill:
+  method: {{type: plad}}          # or dpo, simpo …; kd, minillm … for a teacher of the student's vocabulary
   loss: {{type: ranking, margin: 1.0}}   # or margin: a gap in proportion to the scores of pairs.scorer
   epochs: 1
   learning_rate: 1.0e-4
   batch_size: 8
   lora: {{r: 8, alpha: 32, dropout: 0.1}}  # null trains the whole student
 
-baselines: {{sft: {{}}, seqkd: {{}}}}  # methods to compare with; null leaves one out
+baselines: {{sft: {{}}, seqkd: {{}}}}  # methods to compare with, such as dpo: {{beta: 0.1}}; null leaves one out
 
 evaluate:
   judge:

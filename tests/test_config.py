@@ -9,6 +9,7 @@ from tiny_run import RECIPE, write_recipe
 from plad.config import Recipe, load_recipe
 from plad.errors import PladError
 from plad.losses import MarginCalibration, RankingCalibration
+from plad.methods import METHODS
 
 
 def error_of(path: Path, *overrides: str) -> str:
@@ -174,6 +175,17 @@ def test_overrides_reach_nested_and_variant_values(tmp_path: Path) -> None:
     assert recipe.scores_pairs
     # The loss is ranking where nothing says otherwise, so its margin alone can be set.
     assert load_recipe(write_recipe(tmp_path), ["distill.loss.margin=2"]).distill.loss == RankingCalibration(margin=2)
+
+
+def test_with_a_new_type_go_the_settings_of_the_old_one_and_no_other(tmp_path: Path) -> None:
+    whole = tmp_path / "whole.yaml"
+    settings = ["distill.method={type: dpo, beta: 0.3, learning_rate: 0.5}", "baselines.hot={type: kd, nll: 0.5}"]
+    whole.write_text(load_recipe(write_recipe(tmp_path), settings).to_yaml())
+    recipe = load_recipe(whole, ["distill.method.type=minillm", "baselines.hot.type=gkd"])
+    assert recipe.distill.method == METHODS["minillm"](learning_rate=0.5)
+    assert recipe.baselines["hot"] == METHODS["gkd"](temperature=1.0)
+    whole.write_text(whole.read_text().replace("beta: 0.3", "bta: 0.3"))
+    assert "distill.method.bta: unknown key" in error_of(whole, "distill.method.type=ipo")
 
 
 def test_an_override_reaches_one_of_two_aliases(tmp_path: Path) -> None:

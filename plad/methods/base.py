@@ -20,13 +20,15 @@ class Method(Spec):
     label: ClassVar[str]
     """What tables and charts call it."""
     learns_from: ClassVar[Text]
-    calibrated: ClassVar[bool] = False
-    """Whether its loss is the recipe's distill.loss."""
-
     learning_rate: float | None = Field(None, gt=0, description="that of distill where null")
 
+    @property
+    def calibrated(self) -> bool:
+        """Whether its loss is the recipe's distill.loss."""
+        return False
+
     def objective(self, calibration: Loss) -> Loss:
-        """The loss, which for PLaD is the recipe's `calibration`."""
+        """The loss, which for PLaD is the recipe's `calibration` unless it names one of its own."""
         raise NotImplementedError
 
 

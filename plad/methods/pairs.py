@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from plad import losses
-from plad.losses import Loss
+from plad.losses import Loss, MarginCalibration, RankingCalibration
 from plad.methods.base import LossMethod, Method, Text
 
 
 class Plad(Method):
-    """PLaD (arXiv 2406.02886): the calibration loss that the recipe names in distill.loss."""
+    """PLaD (arXiv 2406.02886): the calibration loss that the recipe names in distill.loss, or one of its own."""
 
     label: ClassVar[str] = "PLaD"
     learns_from: ClassVar[Text] = "pairs"
-    calibrated: ClassVar[bool] = True
 
     type: Literal["plad"] = "plad"
+    loss: RankingCalibration | MarginCalibration | None = Field(
+        None, discriminator="type", description="that of distill where null; to compare two of them in one run"
+    )
+
+    @property
+    def calibrated(self) -> bool:
+        return self.loss is None
 
     def objective(self, calibration: Loss) -> Loss:
-        return calibration
+        return self.loss or calibration
 
 
 class DPO(LossMethod, losses.DPO):

@@ -81,7 +81,7 @@ def read_run(run: Path) -> RunFiles:
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
         histories=_histories(run / "models", order),
-        prompts=_records(run / "data" / "test.jsonl", Prompt),
+        prompts=_records(run / "data" / f"{(results or {}).get('split', 'test')}.jsonl", Prompt),
         answers=_answers(run / "evaluation", order),
         results=results,
         calibration=_json(run / "evaluation" / "calibration.json"),

@@ -60,7 +60,8 @@ def train(
         progress: called with (steps done, steps in all, latest logged values).
 
     Returns:
-        Steps, the last logged training loss, and the validation loss afterwards where there is validation data.
+        Steps, the tokens trained on, the last logged training loss, and the validation loss afterwards where there is
+        validation data.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -86,7 +87,8 @@ def train(
     after = trainer.evaluate() if validation is not None and len(validation) else {}
     write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    summary = {"steps": trainer.state.global_step, "loss": losses[-1] if losses else float("nan")}
+    loss_now = losses[-1] if losses else float("nan")
+    summary = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
     return summary | {key: value for key, value in after.items() if key == "eval_loss"}
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import extract_model_from_parallel
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -69,6 +70,8 @@ class PladTrainer(Trainer):
         max_new_tokens: int = 128,
         **kwargs: Any,
     ):
+        # A model that was trained under mixed precision before still computes in it when called, and its parts do not.
+        model = extract_model_from_parallel(model, keep_fp32_wrapper=False)
         self.loss: Loss = RankingCalibration() if loss is None else loss
         _check_company(self.loss, teacher, text)
         self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
@@ -283,7 +286,20 @@ class PladTrainer(Trainer):
     def floating_point_ops(self, inputs: Any) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
         tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in inputs)
-        return 6 * tokens * sum(p.numel() for p in base_model(self.model).parameters())
+        tokens += sum(len(b["target"]) for b in inputs if "encoder_row" in b)
+        return tokens * self._flops_a_token
+
+    @property
+    def tokens_trained(self) -> int:
+        """Tokens of the student's forward and backward passes so far, those before a resumption included.
+
+        A shared prompt counts once. What a teacher reads, and what is drawn in training, is not in it.
+        """
+        return round(self.state.total_flos / self._flops_a_token)
+
+    @property
+    def _flops_a_token(self) -> int:
+        return 6 * sum(p.numel() for p in base_model(self.model).parameters())
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:

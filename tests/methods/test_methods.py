@@ -12,7 +12,7 @@ from tiny_run import RECIPE, Recorder, finished, write_recipe
 
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.losses import RankingCalibration
+from plad.losses import MarginCalibration, RankingCalibration
 from plad.methods import METHODS
 from plad.methods.pairs import DPO
 from plad.methods.text import KD
@@ -46,6 +46,17 @@ def test_baselines_are_named_and_typed(tmp_path: Path) -> None:
     assert list(methods) == ["seqkd", "dpo", "kd-hot", "plad"]
     assert methods["dpo"] == DPO(beta=0.3)
     assert methods["kd-hot"] == KD(temperature=2)
+
+
+def test_two_of_plads_losses_in_one_run(tmp_path: Path) -> None:
+    margin = ["pairs.scorer={type: length}", "baselines.plad-margin={type: plad, loss: {type: margin, margin: 2}}"]
+    recipe = load_recipe(write_recipe(tmp_path), margin)
+    losses = {name: method.objective(recipe.distill.loss) for name, method in recipe.methods.items()}
+    assert losses["plad-margin"] == MarginCalibration(margin=2)
+    assert losses["plad"] == RankingCalibration()
+    assert recipe.scores_pairs
+    with pytest.raises(PladError, match=r"baselines\.plad-margin\.loss\.margin: must be greater than or equal to 0"):
+        load_recipe(tmp_path / "recipe.yaml", ["baselines.plad-margin={type: plad, loss: {type: margin, margin: -1}}"])
 
 
 def test_the_main_method_stands_in_the_place_of_its_baseline(tmp_path: Path) -> None:

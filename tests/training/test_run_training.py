@@ -67,7 +67,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 def test_summary_history_and_progress(tmp_path: Path) -> None:
     seen: list[tuple[int, int, dict[str, float]]] = []
     _, summary = run(tmp_path, lambda *told: seen.append(told))
-    assert summary.keys() == {"steps", "loss", "eval_loss"}
+    assert summary.keys() == {"steps", "tokens", "loss", "eval_loss"}
     assert summary["steps"] == 7
     assert [told[:2] for told in seen] == [(k, 7) for k in range(1, 8)]
     assert "accuracy" in seen[-1][2]

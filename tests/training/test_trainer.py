@@ -337,6 +337,15 @@ def test_bf16_is_near_fp32(name: str, tmp_path: Path) -> None:
     assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
+def test_a_model_trained_in_bf16_can_be_trained_again(tmp_path: Path) -> None:
+    """It stays wrapped in autocast, which must not be taken for a layout that is not exact."""
+    model, examples = make("llama"), Examples(make_examples(8))
+    for _ in range(2):
+        run = trainer(tmp_path, model, examples, bf16=True, max_steps=1)
+        assert getattr(run._layout, "share_prefix", False)
+        run.train()
+
+
 def test_only_the_adapter_learns(tmp_path: Path) -> None:
     model = Lora(r=2).wrap(make("llama"), "nowhere")
     before = weights(model)

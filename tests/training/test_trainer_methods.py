@@ -19,6 +19,7 @@ from plad.training.examples import Examples
 from plad.training.layout import Example
 from plad.training.trainer import PladTrainer
 
+SLOW = pytest.mark.slow
 TEXT = Examples(make_examples(5, responses=1, seed=3))
 
 
@@ -45,7 +46,9 @@ def data(loss: Loss, count: int = 12) -> Examples:
     return prompts(count) if loss.rollout() else Examples(make_examples(count, loss.responses))
 
 
-@pytest.mark.parametrize("loss", [KD(temperature=2, nll=0.5), MiniLLM(), GKD()], ids=lambda loss: loss.type)
+@pytest.mark.parametrize(
+    "loss", [KD(temperature=2, nll=0.5), MiniLLM(), pytest.param(GKD(), marks=SLOW)], ids=["kd", "minillm", "gkd"]
+)
 def test_accumulation_changes_no_step_and_training_no_teacher(loss: Loss, tmp_path: Path) -> None:
     found = []
     for held, times in ((8, 1), (2, 4)):
@@ -68,7 +71,7 @@ def test_accumulation_changes_no_step_and_training_no_teacher(loss: Loss, tmp_pa
     assert_equal(found[1], found[0], atol=2e-6)
 
 
-@pytest.mark.parametrize("loss", [MiniLLM(), DPO()], ids=lambda loss: loss.type)
+@pytest.mark.parametrize("loss", [MiniLLM(), pytest.param(DPO(), marks=SLOW)], ids=["minillm", "dpo"])
 def test_resuming_gives_the_same_bytes(loss: Loss, tmp_path: Path) -> None:
     def begin(folder: Path) -> PladTrainer:
         model = dropping()
@@ -102,7 +105,10 @@ def test_reference_likelihoods_are_those_of_the_initial_student(tmp_path: Path) 
     assert float(one_at_a_time(run.model.eval(), examples[0])[0].sum()) != pytest.approx(expected[0][0], abs=1e-3)
 
 
-@pytest.mark.parametrize(("name", "adapted"), [("llama", True), ("gpt-neo", False), ("t5", True)])
+@pytest.mark.parametrize(
+    ("name", "adapted"),
+    [("llama", True), pytest.param("gpt-neo", False, marks=SLOW), pytest.param("t5", True, marks=SLOW)],
+)
 def test_dpo_starts_at_log_two_and_learns_the_preference(name: str, adapted: bool, tmp_path: Path) -> None:
     model = Lora(r=4, dropout=0.0).wrap(make(name), "nowhere") if adapted else make(name)
     settings = {"optim": "adamw_torch", "learning_rate": 0.02, "max_steps": 15, "logging_steps": 1}
@@ -139,6 +145,16 @@ def test_a_student_comes_nearer_to_its_teacher(loss: Loss, name: str, adapted: b
     if loss.rollout():
         lengths = [entry["length"] for entry in run.state.log_history if "loss" in entry]
         assert all(1 <= length <= 4 for length in lengths), "the mean number of tokens of the samples"
+
+
+@pytest.mark.parametrize(("name", "copies"), [("llama", 1), ("gpt-neo", 2), ("t5", 1)])
+def test_tokens_are_counted_and_padding_is_not(name: str, copies: int, tmp_path: Path) -> None:
+    """Two epochs: a prompt once, or, in a row of its own for each response, twice."""
+    examples = make_examples(7)
+    run = trainer(tmp_path, make(name), DPO(), Examples(examples), num_train_epochs=2)
+    run.train()
+    each = [copies * len(e.prompt) + sum(map(len, e.responses)) for e in examples]
+    assert run.tokens_trained == 2 * sum(each)
 
 
 def test_rows_of_prompts_are_enough_to_sample_from(tmp_path: Path) -> None:

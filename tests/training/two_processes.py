@@ -11,14 +11,19 @@ import torch
 from tiny import make, make_examples
 from transformers import TrainingArguments
 
-from plad.losses import NegativeLogLikelihood, RankingCalibration
+from plad.losses import DPO, KD, NegativeLogLikelihood, RankingCalibration
 from plad.models import Lora
 from plad.training.examples import Examples
 from plad.training.trainer import PladTrainer
 
 GLOBAL_BATCH = 8
 TOKENS = 60  # so few that processes need passes of another number
-LOSSES = {"nll": NegativeLogLikelihood(), "ranking": RankingCalibration(margin=3)}
+LOSSES = {
+    "nll": NegativeLogLikelihood(),
+    "ranking": RankingCalibration(margin=3),
+    "dpo": DPO(beta=1),
+    "kd": KD(nll=0.5),
+}
 
 
 def train(kind: str, folder: Path, world: int) -> dict[str, Any]:
@@ -50,10 +55,11 @@ def train(kind: str, folder: Path, world: int) -> dict[str, Any]:
         processing_class=tiny.letters(),
         loss=loss,
         device_tokens=TOKENS,
+        teacher=make("qwen2", seed=5) if loss.needs_teacher else None,
     )
     trainer.train()
     evaluated = trainer.evaluate()
-    wanted = ("loss", "accuracy", "margin", "active", "chosen_logp", "rejected_logp")
+    wanted = ("loss", "accuracy", "margin", "active", "chosen_logp", "rejected_logp", "kl", "nll")
     logged = next(entry for entry in trainer.state.log_history if "loss" in entry)
     return {
         "world": trainer.accelerator.num_processes,

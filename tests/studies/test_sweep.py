@@ -1,0 +1,70 @@
+"""The search for settings: what is tried, what is chosen, and that a second time nothing is trained."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tiny_run import Recorder, finished, times, write_recipe
+
+from plad.config import Recipe, load_recipe
+from plad.methods.pairs import DPO, Plad
+from plad.methods.samples import GKD
+from plad.studies import sweep as module
+from plad.studies.sweep import sweep
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Recipe:
+    return load_recipe(
+        write_recipe(tmp_path), ["baselines={sft: null, seqkd: null, dpo: {beta: 0.2}}", "distill.learning_rate=2e-3"]
+    )
+
+
+def test_what_is_searched_is_what_a_method_has_and_the_recipes_value_is_within(recipe: Recipe) -> None:
+    assert module._ranges(recipe, "dpo") == {"learning_rate": (1e-5, 2e-3), "beta": (0.03, 3)}
+    assert module._ranges(recipe, "plad") == {"learning_rate": (1e-5, 2e-3), "margin": (0.1, 10)}
+    on_policy = recipe.model_copy(update={"baselines": {"hot": GKD()}})
+    assert module._ranges(on_policy, "hot")["beta"] == (0.03, 0.97)
+
+
+def test_settings_go_to_the_method_or_to_its_loss(recipe: Recipe) -> None:
+    assert module._apply(recipe, DPO(), {"learning_rate": 0.5, "beta": 2}) == DPO(learning_rate=0.5, beta=2)
+    changed = module._apply(recipe, Plad(), {"learning_rate": 0.5, "margin": 3})
+    assert changed == Plad(learning_rate=0.5, loss={"type": "ranking", "margin": 3})
+
+
+def test_the_first_of_the_best_is_chosen() -> None:
+    tried = [{"settings": {"beta": k}, "value": value} for k, value in enumerate((0.5, 0.7, 0.7))]
+    assert module._best(tried) == {"beta": 1}
+
+
+def test_a_search_on_validation(
+    recipe: Recipe, copy_of_run: Callable[[], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "study"
+    folder.mkdir()
+    copy_of_run().rename(folder / "sweep")
+    own = load_recipe(folder / "sweep" / "recipe.yaml", ["baselines={sft: null, seqkd: null, dpo: {beta: 0.2}}"])
+    chosen = sweep(own, folder, 2, Recorder())
+    trained = [name for name in finished(folder / "sweep") if name.startswith("distill/")]
+    assert {"distill/dpo.0", "distill/dpo.1", "distill/plad.0", "distill/plad.1"} <= set(trained)
+    record = json.loads((folder / "sweep.json").read_text())
+    first, second = (trial["settings"] for trial in record["trials"]["dpo"])
+    assert first == {"learning_rate": 1e-4, "beta": 0.2}, "the recipe's own"
+    assert second != first
+    results = json.loads((folder / "sweep" / "evaluation" / "results.json").read_text())
+    rates = {row["name"]: (row["against_initial"] or {}).get("value") for row in results["rows"]}
+    held_out = (folder / "sweep" / "data" / "validation.jsonl").read_text().count("\n")
+    assert (results["split"], results["n"]) == ("validation", held_out)
+    for name, tried in record["trials"].items():
+        assert [trial["value"] for trial in tried] == [rates[f"{name}.{k}"] for k in range(2)]
+        assert record["chosen"][name] in [trial["settings"] for trial in tried]
+    assert chosen.methods["dpo"].beta == record["chosen"]["dpo"]["beta"]
+    assert chosen.methods["plad"].loss.margin == record["chosen"]["plad"]["margin"]
+    assert list(chosen.methods) == ["dpo", "plad"]
+    written = times(folder)
+    assert sweep(own, folder, 2, Recorder()) == chosen
+    assert times(folder) == written, "the second time it is read"

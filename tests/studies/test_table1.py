@@ -1,0 +1,128 @@
+"""The table over seeds: numbers by hand from files made by hand, and the whole study on a tiny run."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tiny_run import times
+
+from plad.cli import main
+from plad.errors import PladError
+from plad.runs import Run
+from plad.studies.render import csv_table, markdown_table
+from plad.studies.table1 import collect
+
+LABELS = {"teacher": "Teacher", "student": "Initial student", "dpo": "DPO", "plad": "PLaD"}
+
+
+def made(folder: Path, scores: dict[str, list[float]], seconds: float = 2.0) -> Run:
+    """A run folder whose judge gave these scores, and 0.5 to every reference."""
+    rows = [{"name": name, "label": LABELS[name]} for name in scores]
+    (folder / "evaluation").mkdir(parents=True)
+    results = {"subject": "plad", "scorer": {"name": "rouge"}, "rows": rows}
+    (folder / "evaluation" / "results.json").write_text(json.dumps(results))
+    for name, values in scores.items():
+        lines = [
+            {"id": str(k), "response": "r", "score": value, "reference_score": 0.5, "words": k + 1}
+            | {"rouge1": 0.5, "rouge2": 0.25, "rougeL": 0.5}
+            for k, value in enumerate(values)
+        ]
+        (folder / "evaluation" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    tasks = {f"distill/{name}": {"seconds": seconds, "summary": {"tokens": 1000 * seconds}} for name in ("dpo", "plad")}
+    (folder / "manifest.json").write_text(json.dumps({"tasks": tasks}))
+    return Run(folder)
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> dict[str, Any]:
+    """PLaD wins 3½ of 4 and 3 of 4 against the reference, DPO 1 and 1½; the teacher beats the student on 6 of 8."""
+    ones, twos = [0.0] * 4, [0.4] * 4
+    first = {"teacher": [1.0] * 4, "student": ones, "dpo": [0.9, 0.1, 0.1, 0.1], "plad": [0.9, 0.9, 0.9, 0.5]}
+    second = {"teacher": [1.0, 1.0, 0, 0], "student": twos, "dpo": [0.1, 0.1, 0.5, 0.9], "plad": [0.1, 0.9, 0.9, 0.9]}
+    runs = [made(tmp_path / "a", first), made(tmp_path / "b", second, seconds=3.0)]
+    return {"seeds": [1, 2], **collect(runs)}
+
+
+def test_numbers_are_over_the_prompts_of_all_seeds(table: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in table["rows"]}
+    assert table["n"] == 8
+    assert table["teacher_student"]["value"] == 6 / 8
+    assert rows["plad"]["win_rate"]["value"] == 6.5 / 8
+    assert rows["plad"]["win_rate_by_seed"] == [3.5 / 4, 3 / 4]
+    assert rows["dpo"]["win_rate"]["value"] == 2.5 / 8
+    assert rows["dpo"]["words"]["value"] == 2.5
+    assert rows["dpo"]["seconds"] == 2.5
+    assert rows["dpo"]["tokens"] == 2500
+    assert rows["teacher"]["seconds"] is None
+
+
+def test_the_difference_to_the_subject_is_paired(table: dict[str, Any]) -> None:
+    rows = {row["name"]: row for row in table["rows"]}
+    assert rows["plad"]["against_subject"] is None
+    # DPO's wins less PLaD's, by prompt: 0 −1 −1 −½ and 0 −1 −½ 0.
+    difference = rows["dpo"]["against_subject"]
+    assert difference["value"] == -4 / 8
+    assert difference["significant"]
+    assert -1 <= difference["low"] < -0.5 < difference["high"] < 0
+    assert not rows["teacher"]["against_subject"]["significant"], "6 of 8 against 6½"
+
+
+def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
+    text = markdown_table(table)
+    assert text.startswith("**T-S WR 75.0 (")
+    assert "8 test prompts in all · seeds 1, 2 · judge rouge" in text
+    [dpo] = [line for line in text.splitlines() if line.startswith("| DPO ")]
+    cells = [cell.strip() for cell in dpo.strip("|").split("|")]
+    assert cells[1].startswith("2.5 (")
+    assert [cell.split(" ")[0] for cell in cells[2:6]] == ["50.0", "25.0", "50.0", "31.2"]
+    assert cells[6].startswith("-50.0 (")
+    assert cells[6].endswith(r"\*")
+    assert cells[7:] == ["2", "2,500"]
+    rows = {row["name"]: row for row in csv.DictReader(csv_table(table).splitlines())}
+    assert float(rows["dpo"]["win_rate"]) == 2.5 / 8
+    assert float(rows["dpo"]["against_subject"]) == -0.5
+    assert rows["plad"]["against_subject"] == ""
+
+
+def test_runs_of_other_models_make_no_table(tmp_path: Path) -> None:
+    one = made(tmp_path / "a", {"teacher": [1.0], "student": [0.0], "plad": [1.0]})
+    two = made(tmp_path / "b", {"teacher": [1.0], "student": [0.0], "dpo": [0.0], "plad": [1.0]})
+    with pytest.raises(PladError, match="the same models for every seed"):
+        collect([one, two])
+
+
+def test_a_study_continues_what_is_there(tiny_recipe: Path, copy_of_run: Callable[[], Path], tmp_path: Path) -> None:
+    """Its run of seed 1 is that of `plad run`, so that only the new method is trained, and the second time nothing."""
+    out = tmp_path / "study"
+    out.mkdir()
+    copy_of_run().rename(out / "seed-1")
+    trained = times(out / "seed-1")
+    command = ["study", "table1", str(tiny_recipe), "--out", str(out), "--methods", "dpo", "--seeds", "1"]
+    first = CliRunner().invoke(main, command)
+    assert first.exit_code == 0, first.output
+    written = times(out / "seed-1")
+    assert {name for name in written if name.startswith("models/dpo/")}
+    assert {name for name in trained if name.startswith("models/") and trained[name] != written[name]} == set()
+    second = CliRunner().invoke(main, [*command, "--json"])
+    assert second.exit_code == 0, second.output
+    assert times(out / "seed-1") == written
+    table = json.loads(second.stdout.splitlines()[-1])
+    assert table == {"event": "table", **json.loads((out / "table1.json").read_text())}
+    assert [row["name"] for row in table["rows"]] == ["teacher", "student", "sft", "seqkd", "dpo", "plad"]
+    assert all(row["seconds"] > 0 for row in table["rows"])
+    assert (out / "table1.md").read_text().count("\n| ") == 2 + 6
+
+
+@pytest.mark.parametrize(
+    ("seeds", "message"), [("1,x", "takes whole numbers"), ("2,2", "each once, but has [2, 2]"), ("", "whole numbers")]
+)
+def test_seeds_that_make_no_sense(seeds: str, message: str, tiny_recipe: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["study", "table1", str(tiny_recipe), "--seeds", seeds, "--out", str(tmp_path)])
+    assert result.exit_code == 2
+    assert message in result.output
