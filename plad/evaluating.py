@@ -19,7 +19,7 @@ from plad.training.score import response_logps
 
 def score_also(context: Context, label: str, names: Sequence[str]) -> dict[str, Any]:
     """The outputs that were judged, scored by another scorer of the recipe."""
-    prompts, wanted = context.prompts("test"), context.recipe.evaluate.others[label]
+    prompts, wanted = context.asked(), context.recipe.evaluate.others[label]
     answers = {
         name: [row.response for row in read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)]
         for name in names
@@ -40,7 +40,7 @@ def calibrate(context: Context, names: Sequence[str]) -> dict[str, Any]:
     """Whether each model's likelihood ranks its own samples as the scorer does, the initial student's first."""
     settings = context.recipe.evaluate.calibration
     assert settings is not None
-    prompts = context.prompts("test")[: settings.prompts]
+    prompts = context.asked()[: settings.prompts]
     found: dict[str, Calibration] = {}
     rows = []
     for name in names:

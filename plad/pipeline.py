@@ -194,6 +194,7 @@ def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
         "calibration": data["evaluate"]["calibration"],
         "sample": data["sample"],
+        "split": data["evaluate"]["split"],
         "normalise": data["distill"]["loss"]["normalise"],
     }
     after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]

@@ -49,6 +49,10 @@ class Context:
         """The prompts of a split."""
         return list(read_jsonl(self.run.path("data", f"{name}.jsonl"), Prompt))
 
+    def asked(self) -> list[Prompt]:
+        """The prompts that every model is evaluated on."""
+        return self.prompts(self.recipe.evaluate.split)
+
     def generations(self, name: str) -> list[Generation]:
         """What a model answered on the distillation half."""
         return list(read_jsonl(self.run.path("generations", f"{name}.jsonl"), Generation))
@@ -216,7 +220,7 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     from plad.evaluation.measure import evaluate_outputs
 
     recipe = context.recipe
-    prompts = context.prompts(recipe.evaluate.split)
+    prompts = context.asked()
     outputs = context.workspace / "outputs.jsonl"
     sampling = recipe.evaluate.sampling or recipe.sample
     summary = answer_prompts(context, name, prompts, _one_each(sampling), outputs, f"test {name}")
@@ -238,19 +242,23 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     from plad.evaluation.measure import summarise as table
 
     labels = {"teacher": "Teacher", "student": "Initial student", **_labels(context.recipe)}
-    split = context.recipe.evaluate.split
     rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
     parameters = {
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
     }
-    results = table(rows, "student", "teacher", labels, parameters, context.prompts(split), context.recipe.seed)
+    results = table(rows, "student", "teacher", labels, parameters, context.asked(), context.recipe.seed)
     others = {label: _scores_by(context, label, names) for label in context.recipe.evaluate.others}
     also = side_by_side(rows, others, "student", context.recipe.seed)
     for entry in also:
         entry["description"] = context.recipe.evaluate.others[entry["name"]].description
     judged = context.run.finished("evaluate/judge") or {}
     scorer = {"name": context.recipe.evaluate.judge.type, **judged.get("summary", {}), **_doubts(context, names)}
-    about = {"task": context.recipe.task.source.type, "split": split, "subject": names[-1], "scorer": scorer}
+    about = {
+        "task": context.recipe.task.source.type,
+        "split": context.recipe.evaluate.split,
+        "subject": names[-1],
+        "scorer": scorer,
+    }
     results = {**about, **results, "scorers": also}
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
