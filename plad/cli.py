@@ -104,6 +104,47 @@ def init(path: Path, data: str, teacher: str, student: str) -> None:
     click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
 
 
+@main.command("train-reward")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reward"), show_default=True, help="New folder.")
+@click.option("--head", type=click.Choice(["embedding", "classifier"]), default="embedding", show_default=True)
+@click.option("--model", help="Sentence encoder, or the model that a classifier starts from: hub id or folder.")
+@click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the prompts that judge it.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@_set
+@_json
+def train_reward(
+    data: Path,
+    out: Path,
+    head: Any,
+    model: str | None,
+    held_out: float,
+    seed: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Train a scorer on preference pairs (Bradley-Terry).
+
+    DATA is a JSONL, CSV or Parquet file with the columns prompt, chosen and rejected, or a run folder with pairs.
+    """
+    _quiet()
+    import json
+
+    from plad.config import parse_settings
+    from plad.progress import choose_display
+    from plad.rewarding import train_reward as train
+
+    settings = parse_settings(overrides) | ({"model": model} if model else {})
+    found = train(data, out, head, settings, held_out, seed, choose_display(as_json))
+    if as_json:
+        click.echo(json.dumps({"event": "results", **found}))
+        return
+    for row in found["accuracy"]:
+        low, high = 100 * row["low"], 100 * row["high"]
+        click.echo(f"right on {100 * row['value']:.1f} % ({low:.1f}–{high:.1f}) of {row['n']} held-out: {row['kind']}")
+    click.echo(f"use it: --set 'evaluate.judge={json.dumps(found['recipe'])}'")
+
+
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
     from plad.pipeline import run as run_pipeline
     from plad.progress import choose_display

@@ -21,6 +21,7 @@ LEVELS: list[set[str]] = [
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation"},
+    {"rewarding"},
     {"config"},
     {"stages"},
     {"evaluating"},
