@@ -83,7 +83,69 @@ def _stage_command(name: str, text: str) -> None:
 
 
 for _name, _text in STAGES.items():
-    _stage_command(_name, _text)
+    if _name != "evaluate":
+        _stage_command(_name, _text)
+
+
+@main.command(short_help=STAGES["evaluate"])
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--force", is_flag=True, help="Run it again even if it is done.")
+@click.option("--model", "models", multiple=True, help="Hub id, folder, adapter, or file of outputs. Repeatable.")
+@click.option("--data", help="JSONL, CSV or Parquet file with prompts, for --model.")
+@click.option("--judge", default="rouge", show_default=True, help="Scorer for --model: its type, or a mapping in YAML.")
+@click.option("--limit", type=click.IntRange(min=1), help="Prompts to take, for --model [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True)
+@_set
+@_json
+def evaluate(
+    run: Path | None,
+    force: bool,
+    models: tuple[str, ...],
+    data: str | None,
+    judge: str,
+    limit: int | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Answer the test split with every model, and judge it. RUN is a run folder, or a recipe.
+
+    Without RUN, compare any two or more models on any prompts: --model A --model B --data F. Outputs and scores stay in
+    --out, so that the same command goes on where it was. --set then takes sampling.*, max_prompt_tokens and seed.
+    """
+    _quiet()
+    if models:
+        if run is not None or data is None:
+            raise PladError("--model compares models on the prompts of --data and takes no RUN. Give --data alone.")
+        _compare({"models": models, "data": data, "limit": limit, "folder": out}, judge, overrides, as_json)
+        return
+    if run is None:
+        raise PladError("evaluate takes a run folder or a recipe; or --model A --model B --data F, to compare models.")
+    from plad.config import load_recipe
+
+    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+    folder = run if run.is_dir() else Path("runs") / loaded.name
+    _run(loaded, folder, as_json, only="evaluate", force=["evaluate"] if force else [])
+
+
+def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    import json
+
+    from plad.comparing import comparison, parse_scorer
+    from plad.config import parse_settings
+    from plad.progress import choose_display
+
+    wanted = comparison(settings | {"judge": parse_scorer(judge)} | parse_settings(overrides))
+    result = wanted.run(choose_display(as_json))
+    if as_json:
+        click.echo(json.dumps({"event": "results", **result}, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from plad.report.comparison import comparison_tables
+
+    for table in comparison_tables(result):
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @main.command()

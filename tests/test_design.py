@@ -24,7 +24,7 @@ LEVELS: list[set[str]] = [
     {"rewarding"},
     {"config"},
     {"stages"},
-    {"evaluating"},
+    {"evaluating", "comparing"},
     {"pipeline"},
     {"studies"},
     {"cli"},
