@@ -38,9 +38,8 @@ def test_encoders_and_decoders_learn_what_is_preferred(
     assert sum(done) == 6 * 48
     assert json.loads((tmp_path / "reward" / "accuracy.json").read_text()) == accuracy
     # What comes out is what the recipe's scorer loads.
-    good, bad = RewardModel(model=str(tmp_path / "reward")).score(
-        [Prompt("1", "the cat 7")] * 2, ["it sorts", "it ran"]
-    )
+    scorer = RewardModel(model=str(tmp_path / "reward"))
+    good, bad = scorer.score([Prompt("1", "the cat 7")] * 2, ["it sorts cat", "it ran cat"])
     assert good > bad
 
 
