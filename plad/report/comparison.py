@@ -31,7 +31,9 @@ def comparison_tables(result: Mapping[str, Any]) -> list[Table]:
 def _table(caption: str, heads: tuple[str, ...]) -> Table:
     table = Table(caption=Text(caption), caption_justify="left")
     for place, head in enumerate(heads):
-        table.add_column(head, justify="left" if place == 0 or head == "B" else "right")
+        # Folded: two long paths that are cut alike could not be told apart.
+        named = place == 0 or head == "B"
+        table.add_column(head, justify="left" if named else "right", overflow="fold", no_wrap=not named)
     return table
 
 
