@@ -70,8 +70,8 @@ class Comparison(Spec):
 
     def _pair(self, judged: _Judged, a: str, b: str) -> dict[str, Any]:
         outcomes = judged.outcomes(judged.answers[a], judged.answers[b])
-        words = [[float(word_count(text)) for text in judged.answers[model]] for model in (a, b)]
-        held = length_controlled(outcomes, *words, seed=self.seed).to_json()
+        ours, theirs = ([float(word_count(text)) for text in judged.answers[model]] for model in (a, b))
+        held = length_controlled(outcomes, ours, theirs, self.seed).to_json()
         return {"a": a, "b": b, **versus(outcomes, self.seed), "at_equal_length": held}
 
     def _row(self, judged: _Judged, model: str) -> dict[str, Any]:

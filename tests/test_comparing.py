@@ -35,7 +35,7 @@ def test_files_of_outputs_by_hand(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = plad("--model", a, "--model", b, "--data", data, "--judge", "length", "--out", out, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.output.splitlines()[-1])
+    told = json.loads(result.stdout.splitlines()[-1])
     assert told["n"] == 12
     (pair,) = told["pairs"]
     assert (pair["wins"], pair["ties"], pair["losses"]) == (8, 2, 2)
@@ -65,7 +65,7 @@ def test_models_adapters_and_files_side_by_side_and_nothing_twice(
     arguments += ["--data", data, "--out", tmp_path / "out", "--set", "sampling.max_new_tokens=8", "--json"]
     result = plad(*arguments)
     assert result.exit_code == 0, result.output
-    told = json.loads(result.output.splitlines()[-1])
+    told = json.loads(result.stdout.splitlines()[-1])
     assert [(row["a"], row["b"]) for row in told["pairs"]] == [
         (str(models[0]), str(models[1])),
         (str(models[0]), str(models[2])),
@@ -79,7 +79,7 @@ def test_models_adapters_and_files_side_by_side_and_nothing_twice(
     # Cut short, as by a crash: only what is missing is asked again, with the same result.
     file = tmp_path / "out" / min(written)
     file.write_bytes(file.read_bytes()[:-7])
-    assert json.loads(plad(*arguments).output.splitlines()[-1]) == told
+    assert json.loads(plad(*arguments).stdout.splitlines()[-1]) == told
 
 
 def test_outputs_are_found_by_id_too(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_outputs_are_found_by_id_too(tmp_path: Path) -> None:
     a = write_rows(tmp_path / "a.jsonl", [{"id": str(n), "response": "x " * n} for n in (2, 0, 1)])
     b = write_rows(tmp_path / "b.jsonl", [{"prompt": f"say {n}", "response": "x"} for n in range(3)])
     found = plad("--model", a, "--model", b, "--data", data, "--judge", "length", "--out", tmp_path / "o", "--json")
-    told = json.loads(found.output.splitlines()[-1])
+    told = json.loads(found.stdout.splitlines()[-1])
     assert [told["pairs"][0][name] for name in ("wins", "ties", "losses")] == [1, 1, 1]
     assert told["models"][0]["win_rate"] is None  # there are no references
 

@@ -45,7 +45,7 @@ def test_the_scorer_that_comes_out_judges(
     out, extra = tmp_path / "reward", ["--set", "lr=0.003", "--set", "epochs=3"]
     result = plad("train-reward", preferences, "--out", out, "--head", head, "--model", encoder, *extra, "--json")
     assert result.exit_code == 0, result.output
-    told = json.loads(result.output.splitlines()[-1])
+    told = json.loads(result.stdout.splitlines()[-1])
     assert told["pairs"] == {"train": 54, "held_out": 6}
     (accuracy, control) = told["accuracy"]
     assert accuracy["kind"] == "pair"
