@@ -38,11 +38,11 @@ def encoder(tmp_path: Path, finished_run: Path) -> Path:
     return tmp_path / "encoder"
 
 
-@pytest.mark.parametrize("head", ["embedding", "classifier"])
+@pytest.mark.parametrize(("head", "epochs"), [("embedding", 100), ("classifier", 15)])
 def test_the_scorer_that_comes_out_judges(
-    head: str, preferences: Path, encoder: Path, tiny_recipe: Path, tmp_path: Path
+    head: str, epochs: int, preferences: Path, encoder: Path, tiny_recipe: Path, tmp_path: Path
 ) -> None:
-    out, extra = tmp_path / "reward", ["--set", "lr=0.003", "--set", "epochs=3"]
+    out, extra = tmp_path / "reward", ["--set", "lr=0.003", "--set", f"epochs={epochs}"]
     result = plad("train-reward", preferences, "--out", out, "--head", head, "--model", encoder, *extra, "--json")
     assert result.exit_code == 0, result.output
     told = json.loads(result.stdout.splitlines()[-1])
