@@ -83,7 +83,69 @@ def _stage_command(name: str, text: str) -> None:
 
 
 for _name, _text in STAGES.items():
-    _stage_command(_name, _text)
+    if _name != "evaluate":
+        _stage_command(_name, _text)
+
+
+@main.command(short_help=STAGES["evaluate"])
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--force", is_flag=True, help="Run it again even if it is done.")
+@click.option("--model", "models", multiple=True, help="Hub id, folder, adapter, or file of outputs. Repeatable.")
+@click.option("--data", help="JSONL, CSV or Parquet file with prompts, for --model.")
+@click.option("--judge", default="rouge", show_default=True, help="Scorer for --model: its type, or a mapping in YAML.")
+@click.option("--limit", type=click.IntRange(min=1), help="Prompts to take, for --model [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True)
+@_set
+@_json
+def evaluate(
+    run: Path | None,
+    force: bool,
+    models: tuple[str, ...],
+    data: str | None,
+    judge: str,
+    limit: int | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Answer the test split with every model, and judge it. RUN is a run folder, or a recipe.
+
+    Without RUN, compare any two or more models on any prompts: --model A --model B --data F. Outputs and scores stay in
+    --out, so that the same command goes on where it was. --set then takes sampling.*, max_prompt_tokens and seed.
+    """
+    _quiet()
+    if models:
+        if run is not None or data is None:
+            raise PladError("--model compares models on the prompts of --data and takes no RUN. Give --data alone.")
+        _compare({"models": models, "data": data, "limit": limit, "folder": out}, judge, overrides, as_json)
+        return
+    if run is None:
+        raise PladError("evaluate takes a run folder or a recipe; or --model A --model B --data F, to compare models.")
+    from plad.config import load_recipe
+
+    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+    folder = run if run.is_dir() else Path("runs") / loaded.name
+    _run(loaded, folder, as_json, only="evaluate", force=["evaluate"] if force else [])
+
+
+def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    import json
+
+    from plad.comparing import comparison, parse_scorer
+    from plad.config import parse_settings
+    from plad.progress import choose_display
+
+    wanted = comparison(settings | {"judge": parse_scorer(judge)} | parse_settings(overrides))
+    result = wanted.run(choose_display(as_json))
+    if as_json:
+        click.echo(json.dumps({"event": "results", **result}, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from plad.report.comparison import comparison_tables
+
+    for table in comparison_tables(result):
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 @main.command()
@@ -215,6 +277,47 @@ def _dumped(value: Any) -> str:
     import json
 
     return json.dumps(value)
+
+
+@main.command("train-reward")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), default=Path("reward"), show_default=True, help="New folder.")
+@click.option("--head", type=click.Choice(["embedding", "classifier"]), default="embedding", show_default=True)
+@click.option("--model", help="Sentence encoder, or the model that a classifier starts from: hub id or folder.")
+@click.option("--held-out", type=float, default=0.1, show_default=True, help="Share of the prompts that judge it.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@_set
+@_json
+def train_reward(
+    data: Path,
+    out: Path,
+    head: Any,
+    model: str | None,
+    held_out: float,
+    seed: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Train a scorer on preference pairs (Bradley-Terry).
+
+    DATA is a JSONL, CSV or Parquet file with the columns prompt, chosen and rejected, or a run folder with pairs.
+    """
+    _quiet()
+    import json
+
+    from plad.config import parse_settings
+    from plad.progress import choose_display
+    from plad.rewarding import train_reward as train
+
+    settings = parse_settings(overrides) | ({"model": model} if model else {})
+    found = train(data, out, head, settings, held_out, seed, choose_display(as_json))
+    if as_json:
+        click.echo(json.dumps({"event": "results", **found}))
+        return
+    for row in found["accuracy"]:
+        low, high = 100 * row["low"], 100 * row["high"]
+        click.echo(f"right on {100 * row['value']:.1f} % ({low:.1f}–{high:.1f}) of {row['n']} held-out: {row['kind']}")
+    click.echo(f"use it: --set 'evaluate.judge={json.dumps(found['recipe'])}'")
 
 
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:

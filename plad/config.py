@@ -277,6 +277,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return recipe
 
 
+def parse_settings(overrides: Sequence[str]) -> dict[str, Any]:
+    """Dotted settings, `KEY=VALUE` with YAML for a value, as a mapping.
+
+    Raises:
+        PladError: one of them is not.
+    """
+    data: dict[str, Any] = {}
+    for override in overrides:
+        _override(data, override, {})
+    return data
+
+
 def read_recipe_text(path: Path) -> str:
     """The text of a recipe file.
 

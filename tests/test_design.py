@@ -21,10 +21,11 @@ LEVELS: list[set[str]] = [
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
+    {"rewarding"},
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
-    {"evaluating"},
+    {"evaluating", "comparing"},
     {"pipeline"},
     {"studies"},
     {"cli"},

@@ -65,7 +65,7 @@ class Table(Source):
 
     def _example(self, place: str, row: Mapping[str, Any]) -> Prompt:
         columns = self.columns
-        prompt = _prompt(place, columns.prompt, cell(place, row, columns.prompt))
+        prompt = prompt_cell(place, columns.prompt, cell(place, row, columns.prompt))
         optional = "reference" not in columns.model_fields_set
         reference = None
         if columns.reference is not None and (columns.reference in row or not optional):
@@ -104,7 +104,12 @@ def text_cell(place: str, column: str, value: Any) -> str:
     return value
 
 
-def _prompt(place: str, column: str, value: Any) -> PromptText:
+def prompt_cell(place: str, column: str, value: Any) -> PromptText:
+    """`value` as a prompt: text, or a list of messages that ends with one to answer.
+
+    Raises:
+        PladError: it is neither.
+    """
     if not isinstance(value, list):
         if not isinstance(value, str):
             raise PladError(

@@ -30,7 +30,8 @@ def _text(cell: Cell) -> Text:
     return text.append(f"\n{cell.interval}", style="not bold dim") if cell.interval else text
 
 
-def _caption(results: Mapping[str, Any]) -> str:
+def _caption(results: Mapping[str, Any]) -> Text:
     words = reference_words(results)
     length = f" The human references have {words.text} words on average." if words else ""
-    return f"{results.get('n', '?')} test prompts; 95 % intervals below the values; best student bold.{length}"
+    told = f"{results.get('n', '?')} test prompts; 95 % intervals below the values; best student bold.{length}"
+    return Text("\n".join([told, *results.get("warnings", ())]))

@@ -56,10 +56,10 @@ def identity(scorer: Any) -> str:
         return str(own)
     settings = scorer.model_dump(mode="json")
     paths = [Path(str(value)) for value in settings.values() if isinstance(value, str)]
-    return json.dumps([type(scorer).__name__, settings, [_files(path) for path in paths]], sort_keys=True)
+    return json.dumps([type(scorer).__name__, settings, [describe_files(path) for path in paths]], sort_keys=True)
 
 
-def _files(path: Path) -> list[list[Any]]:
+def describe_files(path: Path) -> list[list[Any]]:
     """Name, size and time of change of a folder's files: enough to notice another model in its place."""
     try:
         files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else []

@@ -17,6 +17,7 @@ from plad.generation import Generator, HFGenerator, Sampling
 from plad.models import MODELS, PromptFormat
 from plad.records import Prompt
 from plad.scoring.base import Progress, advance, check_aligned, is_empty, references
+from plad.scoring.cached import describe_files
 from plad.scoring.store import ScoreStore, key
 from plad.scoring.verdict import TIE, Verdict, settle
 from plad.spec import Spec, variant
@@ -46,7 +47,7 @@ class Judge(Spec):
     def description(self) -> str:
         """One line for the report."""
         own = f", rubric {self.rubric.name}" if self.rubric else ""
-        return f"{self._model_name} asked which of two answers is better, in both orders{own}"
+        return f"{self.model_name} asked which of two answers is better, in both orders{own}"
 
     def score(
         self, prompts: Sequence[Prompt], responses: Sequence[str], progress: Progress | None = None
@@ -99,7 +100,8 @@ class Judge(Spec):
         return HFGenerator(model.to(self.device), formatter, self.batch_size)
 
     @property
-    def _model_name(self) -> str:
+    def model_name(self) -> str:
+        """The folder, hub id or API's name of the model."""
         return str(getattr(self.model, "path", None) or getattr(self.model, "model", self.model.type))
 
 
@@ -109,7 +111,8 @@ class Asked:
     def __init__(self, judge: Judge, store: ScoreStore | None, generator: Generator | None):
         self.judge, self.store, self._generator = judge, store, generator
         settings = judge.model_dump(mode="json", exclude={"rubric", "batch_size", "device"})
-        self._identity = json.dumps([settings, judge.template], sort_keys=True)
+        files = describe_files(Path(judge.model_name))
+        self._identity = json.dumps([settings, files, judge.template], sort_keys=True)
 
     @property
     def description(self) -> str:

@@ -75,15 +75,21 @@ class RewardModel(Spec):
         # The template has written the special tokens already.
         return dict(self._tokenizer(text, add_special_tokens=False, **limit))
 
+    def rewards(self, model: Any, prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
+        """[N] rewards by a `model` in the making, with gradients, of text read as this scorer reads it."""
+        return self._forward(model, [self._encode(*pair) for pair in zip(prompts, responses, strict=True)])
+
     def _rewards(self, rows: list[Encoded]) -> list[float]:
         import torch
 
-        pad = self._pad_id(rows)
-        self._model.config.get_text_config().pad_token_id = pad
-        inputs = {name: _padded([row[name] for row in rows], pad if name == "input_ids" else 0) for name in rows[0]}
         with torch.inference_mode():
-            logits_BC = self._model(**{name: ids.to(self.device) for name, ids in inputs.items()}).logits.float()
-        return _reward(logits_BC).tolist()
+            return self._forward(self._model, rows).tolist()
+
+    def _forward(self, model: Any, rows: list[Encoded]) -> torch.Tensor:
+        pad, device = self._pad_id(rows), next(model.parameters()).device
+        model.config.get_text_config().pad_token_id = pad
+        inputs = {name: _padded([row[name] for row in rows], pad if name == "input_ids" else 0) for name in rows[0]}
+        return _reward(model(**{name: ids.to(device) for name, ids in inputs.items()}).logits.float())
 
     def _pad_id(self, rows: list[Encoded]) -> int:
         """An id to pad with which occurs in no row where the tokenizer has no padding of its own.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
 from made_run import estimate, results, write
+from rich.console import Console
 
-from plad.report import write_report
+from plad.report import terminal_table, write_report
 from plad.report.quality import calibration_verdict, p_value, points
 from plad.report.read import read_run
 from plad.report.verdict import support
@@ -90,6 +92,12 @@ def test_length_warnings_and_doubts_are_said_at_the_top(full: Path) -> None:
     assert html.index(WARNING) < html.index("<main>")
     assert "Verdicts that hung on the order (counted as ties)" in html
     assert "23.1 % · 21.1–25.1 · n = 900" in text
+
+
+def test_the_terminal_warns_too() -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    console.print(terminal_table(extended()))
+    assert WARNING in console.export_text()
 
 
 def test_equal_length_is_a_column_where_it_is_known(full: Path, run: Path) -> None:
