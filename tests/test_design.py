@@ -23,7 +23,7 @@ LEVELS: list[set[str]] = [
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
-    {"pipeline"},
+    {"pipeline", "estimate"},
     {"studies"},
     {"cli"},
     {"__main__", "__init__"},  # the package itself names what users import
