@@ -1,4 +1,4 @@
-"""Another backend on many machines, by Ray Data: each worker loads the model once and answers a share of the prompts."""
+"""Another backend on many machines, by Ray Data: each worker loads the model once and answers some of the prompts."""
 
 from __future__ import annotations
 
