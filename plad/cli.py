@@ -182,6 +182,30 @@ def fetch(name: str | None, folder: Path | None) -> None:
     click.echo(f"{fetch_model(name, folder or Path('models') / name)}")
 
 
+@main.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--gpu", metavar="NAME", help="Hours on this GPU, such as a100, in place of this machine.")
+@_set
+@_json
+def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Tell what RECIPE will take before anything runs: tokens, requests, money, FLOPs, hours."""
+    import json
+    from dataclasses import asdict
+
+    _quiet()
+    from plad.config import load_recipe
+    from plad.estimate import estimate as lines_of
+    from plad.estimate import gpu_speed, machine_speed, table
+
+    loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
+    lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed())
+    if as_json:
+        for line in lines:
+            click.echo(json.dumps({"event": "estimate", **asdict(line)}))
+    else:
+        click.echo(table(lines, getattr(loaded.teacher.model, "budget", None)))
+
+
 @main.group()
 def cache() -> None:
     """The store of all generations that runs share: PLAD_CACHE, or ~/.cache/plad."""

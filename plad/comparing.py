@@ -100,7 +100,9 @@ class Comparison(Spec):
         done = _done(file)
         with display.bar(f"answers of {model}", len(prompts)) as advance, file.open("a", encoding="utf-8") as lines:
             if any(prompt.id not in done for prompt in prompts):
-                for generation in self._generator(model).generate(prompts, self.sampling, self.seed, done):
+                for generation in self._generator(model).generate(
+                    prompts, self.sampling, self.seed, {(name, 0) for name in done}
+                ):
                     done[generation.id] = generation
                     lines.write(dump_line(generation))
                     lines.flush()

@@ -69,7 +69,6 @@ class Server:
         self.handler = handler
         self.under_way = self.most_under_way = 0
         self.seen: list[dict[str, Any]] = []
-        self.times: list[float] = []
 
     @property
     def url(self) -> str:
@@ -117,7 +116,6 @@ class Server:
         path = first.split()[1]
         if path.endswith("/completions"):
             self.seen.append(body)
-            self.times.append(time.monotonic())
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:

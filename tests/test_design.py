@@ -26,7 +26,7 @@ LEVELS: list[set[str]] = [
     {"answers"},  # a model of a run, asked
     {"stages"},
     {"evaluating", "comparing"},
-    {"pipeline"},
+    {"pipeline", "estimate"},
     {"studies"},
     {"cli"},
     {"__main__", "__init__"},  # the package itself names what users import

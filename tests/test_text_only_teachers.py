@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -169,3 +170,25 @@ def test_a_key_in_the_recipe_is_refused_and_not_repeated(tmp_path: Path, overrid
     assert result.exit_code == 2
     assert "api_key" in result.output
     assert KEY not in result.output
+
+
+def test_the_change_that_the_readme_shows(tmp_path: Path) -> None:
+    """Its block in place of the teacher of `plad init`, with nothing but the address of the server changed."""
+    pytest.importorskip("openai")
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(teacher:.*?)```", readme, flags=re.DOTALL)
+    write_rows(tmp_path / "data.jsonl", rows())
+    recipe = tmp_path / "own.yaml"
+    CliRunner().invoke(main, ["init", str(recipe), "--data", str(tmp_path / "data.jsonl")])
+    text = recipe.read_text()
+    recipe.write_text(text[: text.index("teacher:")] + block + "\n" + text[text.index("student:") :])
+    assert load_recipe(recipe).teacher.model.budget == 5
+    tiny = "{type: scratch, width: 16, layers: 1, heads: 2, vocabulary: 320, context: 640}"
+    splits = "{near_duplicates: null, train: 0.4, distill: 0.4, validation: 0.1, test: 0.1}"
+    small = [f"student.model={tiny}", "student.sft={max_steps: 2, batch_size: 4}", "prompt.chat=false"]
+    small += [f"task.splits={splits}", "evaluate.judge={type: length}", "sample.max_new_tokens=8"]
+    with stub(lambda body: Answer(completion("an answer"))).running() as server:
+        until(recipe, tmp_path / "run", *small, f"teacher.model.base_url={server.url}")
+        assert {body["model"] for body in server.seen} == {"gpt-4.1-mini"}
+    answers = [*read_jsonl(tmp_path / "run" / "generations" / "teacher.jsonl", Generation)]
+    assert {answer.response for answer in answers} == {"an answer"}

@@ -6,10 +6,12 @@ from plad.generation.base import Generator, Sampling
 from plad.generation.cached import Cached
 from plad.generation.hf import HF, HFGenerator
 from plad.generation.openai import OpenAI
+from plad.generation.ray import Ray
 from plad.generation.recorded import Recorded
 from plad.generation.store import Store, Usage
+from plad.generation.vllm import VLLM
 
-ENGINES: dict[str, Any] = {"hf": HF}
+ENGINES: dict[str, Any] = {"hf": HF, "ray": Ray, "vllm": VLLM}
 """What runs a model whose weights are here: `sample.backend` names one."""
 
 TEACHERS: dict[str, Any] = {"openai": OpenAI, "recorded": Recorded}

@@ -96,6 +96,14 @@ class PretrainedModel(Spec):
         except OSError as error:
             raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
 
+    def parameters(self, tokenizer: Any) -> int:
+        """How many weights there are, without loading any."""
+        import torch
+
+        config = self._config()
+        with torch.device("meta"):
+            return _count(model_class(config).from_config(config))
+
     def _config(self) -> Any:
         from transformers import AutoConfig
 
@@ -156,6 +164,13 @@ class ScratchModel(Spec):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self._llama(tokenizer) if self.architecture == "llama" else self._t5(tokenizer)
+
+    def parameters(self, tokenizer: Any) -> int:
+        """How many weights there are, without making any."""
+        import torch
+
+        with torch.device("meta"):
+            return _count(self._llama(tokenizer) if self.architecture == "llama" else self._t5(tokenizer))
 
     def _llama(self, tokenizer: Any) -> Any:
         from transformers import LlamaConfig, LlamaForCausalLM
@@ -257,6 +272,10 @@ def device() -> str:
 def pad_id(tokenizer: Any) -> int:
     """The padding id; any will do, since padding is masked by position and never by id."""
     return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else (tokenizer.eos_token_id or 0))
+
+
+def _count(model: Any) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _context(config: Any) -> int | None:

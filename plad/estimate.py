@@ -1,0 +1,231 @@
+"""What a run will take, told before anything runs: prompts, tokens, requests, money, FLOPs, hours.
+
+Tokens are counted on the task's own prompts. An answer is taken to be as long as the task's references, and at most
+as long as the recipe lets it be. FLOPs are 2 a weight and token forwards, 4 more for training (2 where the weights
+themselves are frozen, under LoRA): Kaplan et al. 2020, section 2.1. Hours are FLOPs over what the machine reaches, so
+within a factor of two or three; the judge, the scorer and loading are not in them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from plad.config import Recipe, Sample, Training
+from plad.data import SplitData, split
+from plad.errors import PladError, nearest
+from plad.generation import OpenAI, Usage
+from plad.models.prompts import Formatter
+from plad.records import Prompt
+from plad.report.numbers import duration
+
+GPUS = {
+    "t4": 65e12,
+    "v100": 125e12,
+    "rtx3090": 71e12,
+    "rtx4090": 165e12,
+    "l4": 121e12,
+    "l40s": 362e12,
+    "a100": 312e12,
+    "h100": 989e12,
+    "h200": 989e12,
+}
+"""Dense 16-bit FLOP/s by the makers' data sheets."""
+
+TRAINING_SHARE, SAMPLING_SHARE = 0.4, 0.15
+"""What training and batched decoding commonly reach of a GPU's data sheet; a rule of thumb, not measured here."""
+
+MACHINE_SHARE = 0.6
+"""What both reached of a measured matrix product on two CPU cores."""
+
+_COUNTED = 500
+
+
+@dataclass(frozen=True)
+class Line:
+    """The cost of one task. `tokens` are those of answers as expected; `money` is what a server takes for them."""
+
+    task: str
+    prompts: int
+    prompt_tokens: int
+    tokens: int
+    flops: float = 0.0
+    hours: float | None = None
+    requests: int = 0
+    money: float = 0.0
+    money_at_most: float = 0.0
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Mean tokens of a prompt and of a reference with its end token, under one model's tokenizer."""
+
+    prompt: float
+    answer: float
+
+
+@dataclass(frozen=True)
+class Speed:
+    """FLOP/s that training and sampling reach."""
+
+    training: float
+    sampling: float
+
+
+def gpu_speed(name: str) -> Speed:
+    """What a GPU commonly reaches.
+
+    Raises:
+        PladError: it is not among those known.
+    """
+    key = name.lower().replace(" ", "").replace("-", "")
+    if key not in GPUS:
+        raise PladError(f"there is no GPU {name!r} in the table.{nearest(key, list(GPUS))} Known: {', '.join(GPUS)}.")
+    return Speed(TRAINING_SHARE * GPUS[key], SAMPLING_SHARE * GPUS[key])
+
+
+def machine_speed(seconds: float = 0.5) -> Speed:
+    """What this machine reaches, from products of matrices of 1,024 × 1,024 for about `seconds`."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    one = torch.randn(1024, 1024, device=device, dtype=torch.bfloat16 if device == "cuda" else torch.float32)
+    (one @ one).sum().item()
+    started, products = time.perf_counter(), 0
+    while (spent := time.perf_counter() - started) < seconds:
+        (one @ one).sum().item()
+        products += 1
+    reached = products * 2 * 1024**3 / spent
+    if device == "cuda":
+        return Speed(TRAINING_SHARE * reached, SAMPLING_SHARE * reached)
+    return Speed(MACHINE_SHARE * reached, MACHINE_SHARE * reached)
+
+
+def estimate(recipe: Recipe, speed: Speed) -> list[Line]:
+    """One line a task, in the order of the run. Reads the task and loads tokenizers; asks no server anything."""
+    return _Estimate(recipe, speed).lines()
+
+
+class _Estimate:
+    """Counts once, then multiplies."""
+
+    def __init__(self, recipe: Recipe, speed: Speed):
+        self.recipe, self.speed = recipe, speed
+        self.data = split(recipe.task.source.prompts(), recipe.task.splits, recipe.seed)
+        self.lengths: dict[str, Lengths] = {}
+        self.weights: dict[str, int] = {}
+        for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
+            self._count(name, getattr(recipe, name).model)
+        # Nobody knows the tokenizer behind a server: the student's stands in for it.
+        self.lengths.setdefault("teacher", self.lengths["student"])
+
+    def lines(self) -> list[Line]:
+        recipe, data = self.recipe, self.data
+        found = []
+        for name in self.weights:
+            if (sft := getattr(recipe, name).sft) is not None:
+                found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
+        for name in ("teacher", "student"):
+            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sample))
+        for name, method in recipe.methods.items():
+            responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
+            found.append(self._training(f"distill/{name}", "student", len(data.distill), recipe.distill, responses))
+        if asked := _judged(recipe, data):
+            once = recipe.sample.model_copy(update={"samples": 1})
+            found.append(self._answers("evaluate/judge", "student", asked, once))
+        testing = (recipe.evaluate.sampling or recipe.sample).model_copy(update={"samples": 1})
+        for name in ("teacher", "student", *recipe.methods):
+            found.append(self._answers(f"evaluate/{name}", name, len(data.test), testing))
+        return found
+
+    def _count(self, name: str, model: Any) -> None:
+        tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
+        formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
+        self.weights[name] = model.parameters(tokenizer)
+        self.lengths[name] = _lengths(formatter, self.data)
+
+    def _training(self, task: str, name: str, examples: int, settings: Training, responses: int) -> Line:
+        seen = settings.max_steps * settings.batch_size if settings.max_steps else round(examples * settings.epochs)
+        length = self.lengths[name]
+        prompt_tokens, tokens = round(seen * length.prompt), round(seen * responses * length.answer)
+        passes = 4 if settings.lora else 6
+        flops = float(passes + 2 * settings.gradient_checkpointing) * self.weights[name] * (prompt_tokens + tokens)
+        return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
+
+    def _answers(self, task: str, name: str, prompts: int, sampling: Sample) -> Line:
+        model = self.recipe.teacher.model if name == "teacher" else None
+        length, asked = self.lengths["teacher" if name == "teacher" else "student"], prompts * sampling.samples
+        tokens = round(asked * min(length.answer, sampling.max_new_tokens))
+        if isinstance(model, OpenAI):
+            prompt_tokens = round(prompts * length.prompt)
+            likely, most = (Usage(prompt_tokens, n) for n in (tokens, asked * sampling.max_new_tokens))
+            money, hours = [model.price.of(usage) for usage in (likely, most)], _paced(model, prompts, likely)
+            return Line(task, prompts, prompt_tokens, tokens, 0.0, hours, prompts, *money)
+        if name not in self.weights and name == "teacher":
+            return Line(task, prompts, round(prompts * length.prompt), tokens)  # recorded: nothing is computed
+        prompt_tokens = round(asked * length.prompt)
+        flops = 2.0 * self.weights["teacher" if name == "teacher" else "student"] * (prompt_tokens + tokens)
+        return Line(task, prompts, prompt_tokens, tokens, flops, flops / self.speed.sampling / 3600)
+
+
+def table(lines: Sequence[Line], budget: float | None = None) -> str:
+    """The estimate for a person."""
+    heads = ("", "prompts", "prompt tokens", "answer tokens", "requests", "money", "at most", "TFLOP", "time")
+    rows = [_cells(line) for line in (*lines, _total(lines))]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    told = [
+        "  ".join([row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))])
+        for row in (heads, *rows)
+    ]
+    most = _total(lines).money_at_most
+    if budget is not None and most > budget:
+        told.append(f"Up to {most:.2f} may be spent, which is over the budget of {budget:g}: the run may stop there.")
+    return "\n".join(line.rstrip() for line in told)
+
+
+def _total(lines: Iterable[Line]) -> Line:
+    added: dict[str, Any] = {}
+    for name in ("prompts", "prompt_tokens", "tokens", "flops", "requests", "money", "money_at_most"):
+        added[name] = sum(getattr(line, name) for line in lines)
+    return Line("in all", hours=sum(line.hours or 0.0 for line in lines), **added)
+
+
+def _cells(line: Line) -> tuple[str, ...]:
+    counts = (line.prompts, line.prompt_tokens, line.tokens, line.requests)
+    money = [f"{amount:.2f}" if line.requests else "–" for amount in (line.money, line.money_at_most)]
+    work = f"{line.flops / 1e12:,.2f}" if line.flops else "–"
+    return (line.task, *(f"{n:,}" if n else "–" for n in counts), *money, work, duration((line.hours or 0.0) * 3600))
+
+
+def _judged(recipe: Recipe, data: SplitData) -> int:
+    """How many of the student's answers a judge learns from."""
+    judge = recipe.evaluate.judge
+    if not hasattr(judge, "train_on") or getattr(judge, "folder", None) is not None:
+        return 0
+    return min(recipe.evaluate.judge_samples, len(data.train)) + len(data.validation)
+
+
+def _paced(model: OpenAI, requests: int, usage: Usage) -> float | None:
+    """The hours that the limits of a server make of it; unknown where it has none."""
+    limits = model.limits
+    minutes = []
+    if limits.requests_per_minute:
+        minutes.append(requests / limits.requests_per_minute)
+    if limits.tokens_per_minute:
+        minutes.append((usage.prompt_tokens + usage.tokens) / limits.tokens_per_minute)
+    return max(minutes) / 60 if minutes else None
+
+
+def _lengths(formatter: Formatter, data: SplitData) -> Lengths:
+    def mean(prompts: Sequence[Prompt], tokens: Callable[[Prompt], int]) -> float:
+        return fmean(map(tokens, prompts[:_COUNTED]))  # in the order of hashes: a fair sample
+
+    limit = formatter.spec.max_prompt_tokens
+    kept = [prompt for prompt in data.distill[:_COUNTED] if formatter.fits(prompt.prompt)]
+    return Lengths(
+        mean(kept, lambda prompt: len(formatter.prompt_ids(prompt.prompt))) if kept else float(limit),
+        mean(data.train, lambda prompt: len(formatter.response_ids(prompt.reference or ""))),
+    )

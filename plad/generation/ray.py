@@ -1,0 +1,117 @@
+"""Another backend on many machines, by Ray Data: each worker loads the model once and answers some of the prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from plad.errors import PladError
+from plad.generation.base import Done, Sampling
+from plad.generation.hf import HF
+from plad.generation.vllm import VLLM, split_adapter
+from plad.models.load import Precision, weights_digest
+from plad.models.prompts import PromptFormat
+from plad.records import Generation, Prompt, dump_lines
+from plad.spec import Spec
+
+Engine = Annotated[HF | VLLM, Field(discriminator="type")]
+
+
+class Ray(Spec):
+    """Ray Data over `engine`. The run folder must be readable under the same path on every machine."""
+
+    type: Literal["ray"] = "ray"
+    engine: Engine = HF()
+    workers: int = Field(1, ge=1, description="copies of the model")
+    cpus: float = Field(1.0, gt=0, description="of each worker; Ray Data itself needs spare ones")
+    gpus: float = Field(0.0, ge=0, description="of each worker")
+    address: str | None = Field(None, description="a cluster's; null starts Ray on this machine")
+
+    def generator(self, folder: Path, prompt_format: PromptFormat, dtype: Precision, batch_size: int) -> RayGenerator:
+        """Connect; the workers load the model when they are first asked.
+
+        Raises:
+            PladError: Ray isn't installed.
+        """
+        try:
+            import ray
+        except ImportError:
+            raise PladError("sample.backend of type ray needs Ray. Run: pip install 'plad[ray]'") from None
+        ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
+        return RayGenerator(self, folder.resolve(), prompt_format, dtype, batch_size)
+
+
+class RayGenerator:
+    """Yields answers batch by batch as the workers finish them."""
+
+    def __init__(self, spec: Ray, folder: Path, prompt_format: PromptFormat, dtype: Precision, batch_size: int):
+        from transformers import AutoConfig, AutoTokenizer
+
+        self.spec, self.folder, self.format = spec, folder, prompt_format
+        self.dtype, self.batch_size = dtype, batch_size
+        base, weights = folder, weights_digest(folder)
+        while (below := split_adapter(base))[1] is not None:
+            base = below[0]
+        encoder_decoder = bool(AutoConfig.from_pretrained(base).is_encoder_decoder)
+        self.formatter = prompt_format.bind(AutoTokenizer.from_pretrained(folder), encoder_decoder)
+        # A worker answers as its backend would alone, so that their answers are the same and may be kept as such.
+        self.identity: Mapping[str, Any] = {
+            "backend": spec.engine.type,
+            "model": weights,
+            "dtype": spec.engine.dtype or dtype,
+        }
+
+    def rendered(self, prompt: Prompt) -> str:
+        """The token ids."""
+        return " ".join(map(str, self.formatter.prompt_ids(prompt.prompt)))
+
+    def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Done = ()
+    ) -> Iterator[Generation]:
+        """Prompts of like length go to a worker together, longest first."""
+        import ray
+
+        have = set(done)
+        todo = [p for p in prompts if any((p.id, sample) not in have for sample in range(sampling.samples))]
+        if not todo:
+            return
+        todo.sort(key=lambda prompt: (-len(self.formatter.prompt_ids(prompt.prompt)), prompt.id))
+        starts = range(0, len(todo), self.batch_size)
+        # As text: a table's column can't hold plain prompts and conversations both.
+        rows = [{"prompts": dump_lines(todo[start : start + self.batch_size])} for start in starts]
+        settings = (self.spec.engine, str(self.folder), self.format, self.dtype, self.batch_size, sampling, seed)
+        answered = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
+            Worker,
+            fn_constructor_args=settings,
+            concurrency=self.spec.workers,
+            num_cpus=self.spec.cpus,
+            num_gpus=self.spec.gpus,
+        )
+        for row in answered.iter_rows():
+            yield from (Generation.from_json(json.loads(line)) for line in row["answers"].split("\n")[:-1])
+
+
+class Worker:
+    """The backend in one of Ray's processes."""
+
+    def __init__(
+        self,
+        engine: HF | VLLM,
+        folder: str,
+        prompt_format: PromptFormat,
+        dtype: Precision,
+        batch_size: int,
+        sampling: Sampling,
+        seed: int,
+    ):
+        self.generator = engine.generator(Path(folder), prompt_format, dtype, batch_size)
+        self.sampling, self.seed = sampling, seed
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Answer the prompts of one row."""
+        prompts = [Prompt.from_json(json.loads(line)) for line in row["prompts"].split("\n")[:-1]]
+        return {"answers": dump_lines(self.generator.generate(prompts, self.sampling, self.seed))}

@@ -1,0 +1,101 @@
+"""The estimate against numbers counted from the run that it is of."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from tiny_run import RECIPE, finished, write_recipe
+
+from plad.cli import main
+from plad.config import load_recipe
+from plad.errors import PladError
+from plad.estimate import Line, Speed, estimate, gpu_speed, machine_speed, table
+from plad.models.prompts import PromptFormat
+
+OWN = RECIPE[RECIPE.index("teacher:") : RECIPE.index("student:")]
+API = """\
+teacher:
+  model: {type: openai, model: big, price: {input: 1000.0, output: 3000.0}, limits: {requests_per_minute: 30}}
+  sft: null
+"""
+SPEED = Speed(training=2e6, sampling=1e6)
+
+
+def by_task(path: Path, *overrides: str) -> dict[str, Line]:
+    return {line.task: line for line in estimate(load_recipe(path, overrides), SPEED)}
+
+
+def test_the_estimate_of_a_run_is_of_that_run(tiny_recipe: Path, finished_run: Path) -> None:
+    found = by_task(tiny_recipe)
+    tasks = finished(finished_run)
+    assert found.keys() == {name for name in tasks if re.match("sft|sample|distill|evaluate/[^rj]", name)}
+    splits = json.loads((finished_run / "data" / "summary.json").read_text())["splits"]
+    distill = [json.loads(line) for line in (finished_run / "data" / "distill.jsonl").read_text().splitlines()]
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(finished_run / "models" / "student")
+    formatter = PromptFormat().bind(tokenizer)
+    tokens = sum(len(formatter.prompt_ids(row["prompt"])) for row in distill)
+    for name in ("teacher", "student"):
+        assert found[f"sample/{name}"].prompts == splits["distill"] == tasks[f"sample/{name}"]["summary"]["n"]
+        assert found[f"sample/{name}"].prompt_tokens == tokens
+    # 40 steps of 4 prompts; 6 FLOPs a weight and token; one answer each, where plad has two in 4 steps of 4.
+    sft, plad = found["sft/teacher"], found["distill/plad"]
+    assert sft.prompt_tokens == round(160 * tokens / len(distill))
+    weights = tasks["sft/teacher"]["summary"]["parameters"]
+    assert sft.flops == 6.0 * weights * (sft.prompt_tokens + sft.tokens)
+    assert sft.hours == sft.flops / 2e6 / 3600
+    assert plad.prompt_tokens == round(16 * tokens / len(distill))
+    assert plad.tokens == pytest.approx(2 * sft.tokens / 10, abs=1)
+    assert plad.flops == 4.0 * weights * (plad.prompt_tokens + plad.tokens), "an adapter's weights alone have gradients"
+
+
+def test_money_of_a_teacher_on_a_server_that_is_not_asked(tmp_path: Path) -> None:
+    found = by_task(write_recipe(tmp_path, RECIPE.replace(OWN, API)), "sample.samples=2")
+    line = found["sample/teacher"]
+    assert line.requests == line.prompts > 10
+    assert line.money == (line.prompt_tokens * 1000 + line.tokens * 3000) / 1e6
+    assert line.money_at_most == (line.prompt_tokens * 1000 + 2 * line.prompts * 16 * 3000) / 1e6
+    assert line.hours == line.requests / 30 / 60
+    assert line.flops == 0
+    assert "sft/teacher" not in found
+    tested = found["evaluate/teacher"]
+    assert tested.money_at_most == (tested.prompt_tokens * 1000 + tested.prompts * 16 * 3000) / 1e6
+
+
+def test_the_table_adds_up_and_speaks_of_the_budget() -> None:
+    lines = [
+        Line("sft/student", 10, 100, 50, flops=3e12, hours=0.5),
+        Line("sample/teacher", 1000, 20_000, 5000, 0.0, 0.25, 1000, 1.25, 4.5),
+    ]
+    *_, last = table(lines).splitlines()
+    assert " ".join(last.split()) == "in all 1,010 20,100 5,050 1,000 1.25 4.50 3.00 45 min 00 s"
+    assert table(lines, budget=4.0).endswith(
+        "4.50 may be spent, which is over the budget of 4: the run may stop there."
+    )
+    assert "budget" not in table(lines, budget=5.0)
+
+
+def test_speeds() -> None:
+    assert gpu_speed("A100") == Speed(0.4 * 312e12, 0.15 * 312e12)
+    assert gpu_speed("RTX 4090").training == 0.4 * 165e12
+    with pytest.raises(PladError, match=r"there is no GPU 'h1000' in the table\. Did you mean 'h100'\?"):
+        gpu_speed("h1000")
+    assert 1e8 < machine_speed(0.05).sampling < 1e16
+
+
+def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    recipe = write_recipe(tmp_path, RECIPE.replace(OWN, API))
+    told = CliRunner().invoke(main, ["estimate", str(recipe), "--gpu", "a100", "--set", "teacher.model.budget=0.01"])
+    assert told.exit_code == 0, told.output
+    assert re.search(r"^sample/teacher +\d+ ", told.output, flags=re.MULTILINE)
+    assert "over the budget of 0.01" in told.output
+    told = CliRunner().invoke(main, ["estimate", str(recipe), "--json"])
+    events = [json.loads(line) for line in told.output.splitlines()]
+    assert {event["event"] for event in events} == {"estimate"}
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [], "nothing is written"
