@@ -368,8 +368,8 @@ def _show(run: Any, as_json: bool) -> None:
 
     from plad.report import terminal_table
 
-    width = None if sys.stdout.isatty() else 120
-    Console(width=width).print(terminal_table(found))
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(terminal_table(found, console.width))
     click.echo(f"report: {html}")
 
 

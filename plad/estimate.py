@@ -139,6 +139,11 @@ class _Estimate:
         testing = (recipe.evaluate.sampling or recipe.sample).model_copy(update={"samples": 1})
         for name in ("teacher", "student", *recipe.methods):
             found.append(self._answers(f"evaluate/{name}", name, len(data.test), testing))
+        if (check := recipe.evaluate.calibration) is not None:
+            several = recipe.sample.model_copy(update={"samples": check.samples})
+            found.append(
+                self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(data.test)), several)
+            )
         return found
 
     def _count(self, name: str, model: Any) -> None:

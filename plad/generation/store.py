@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from plad.database import open_database
 from plad.errors import PladError
 from plad.records import Generation
 
@@ -98,13 +99,7 @@ class Store:
         self.path = (folder or default_folder()) / "generations.db"
         self._lock = threading.Lock()
         with self._told():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            # Another process may hold the file for as long as a prune takes.
-            self._db = sqlite3.connect(self.path, timeout=120, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            # A commit outlives the process at once, and the machine's power a moment later.
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
+            self._db = open_database(self.path, _SCHEMA)
 
     def get(self, keys: Iterable[str]) -> dict[str, Generation]:
         """The generations that are there, by key; what is damaged counts as not there."""

@@ -42,7 +42,12 @@ def markdown_table(results: Mapping[str, Any]) -> str:
 
 def render_markdown(run: RunFiles) -> str:
     """The whole report; sections without content are left out."""
-    parts = [f"# {title(run)}", f"**{verdict(run.results)}**", "\n".join(support(run.results)), _results(run)]
+    parts = [
+        f"# {title(run)}",
+        f"**{verdict(run.results)}**",
+        "\n".join(f"- {line}" for line in support(run.results)),
+        _results(run),
+    ]
     parts += _section("Methods compared, paired by prompt", _facts(comparison_facts(run)))
     parts += _section("Other scorers on the same outputs", _beside(run), _facts(scorer_facts_beside(run)))
     parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))

@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from plad.database import open_database
 from plad.errors import PladError
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS said (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
 
 AT_ONCE = 500
 """Keys in one query; SQLite's oldest limit is 999."""
@@ -29,11 +32,8 @@ class ScoreStore:
 
     def __init__(self, path: Path):
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
         with self._told():
-            self._file = sqlite3.connect(path, timeout=60, isolation_level=None)
-            self._file.execute("PRAGMA journal_mode=WAL")
-            self._file.execute("CREATE TABLE IF NOT EXISTS said (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID")
+            self._file = open_database(path, _SCHEMA)
 
     def __enter__(self) -> Self:
         return self
