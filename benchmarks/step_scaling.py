@@ -2,8 +2,8 @@
 
     python benchmarks/step_scaling.py --out docs/benchmarks/step-scaling
 
-Writes OUT.json and OUT.svg. Forward and backward pass of `--examples` prompts under LoRA, median of `--repeats`, the two
-layouts in turns. The plain layout, which copies the prompt for every response, is measured up to `--plain-up-to`.
+Writes OUT.json and OUT.svg. Forward and backward pass of `--examples` prompts under LoRA, median of `--repeats`, the
+two layouts in turns. The plain layout, which copies the prompt for every response, is measured up to `--plain-up-to`.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from plad.errors import PladError
 from plad.losses import Loss, NegativeLogLikelihood
 from plad.methods import Method
 from plad.models import PromptFormat
-from plad.models.load import device, load_folder
+from plad.models.load import device, load_folder, with_attention
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_alike, check_same_tokens
 from plad.progress import Display
@@ -360,7 +360,8 @@ def _load(context: Context, name: str) -> tuple[Any, Any]:
             "this needs the teacher's own probabilities, so a teacher whose weights are here, but teacher.model is of "
             f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
         )
-    return load_folder(context.run.path("models", name), _dtype(context.recipe, name))
+    model, tokenizer = load_folder(context.run.path("models", name), _dtype(context.recipe, name))
+    return with_attention(model, getattr(getattr(context.recipe, name).model, "attention", None)), tokenizer
 
 
 def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:

@@ -15,6 +15,7 @@ from plad.errors import PladError
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
+Attention = Literal["sdpa", "eager", "flex_attention"]
 
 _NO_MODEL = {".jsonl", ".md", ".bin"}
 """Endings of files in a model's folder that its answers do not depend on."""
@@ -38,6 +39,7 @@ class PretrainedModel(Spec):
     path: str = Field(description="hub id or folder")
     revision: str | None = None
     dtype: Precision = "float32"
+    attention: Attention | None = Field(None, description="transformers' own choice where null")
     trust_remote_code: bool = False
 
     def check(self) -> None:
@@ -86,7 +88,7 @@ class PretrainedModel(Spec):
 
         config = self._config()
         try:
-            return model_class(config).from_pretrained(
+            model = model_class(config).from_pretrained(
                 self.path,
                 revision=self.revision,
                 dtype=getattr(torch, self.dtype),
@@ -95,6 +97,7 @@ class PretrainedModel(Spec):
             )
         except OSError as error:
             raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
+        return with_attention(model, self.attention)
 
     def parameters(self, tokenizer: Any) -> int:
         """How many weights there are, without loading any."""
@@ -258,6 +261,22 @@ def weights_digest(folder: Path) -> str:
         if base.is_dir():
             digest.update(weights_digest(base).encode())
     return digest.hexdigest()
+
+
+def with_attention(model: Any, attention: Attention | None) -> Any:
+    """The model, computing its attention that way.
+
+    Raises:
+        PladError: its architecture cannot.
+    """
+    if attention is not None:
+        # An architecture that lacks it is left as it was, with a warning that is easily overlooked.
+        model.set_attn_implementation(attention)
+        if (own := model.config._attn_implementation) != attention:
+            raise PladError(
+                f"{type(model).__name__} cannot compute its attention by {attention}, only by {own}. Leave attention null."
+            )
+    return model
 
 
 def device() -> str:

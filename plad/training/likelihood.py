@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from plad.errors import PladError
 from plad.losses.sequence import Sequences
+from plad.training.attention import attention_mask
 from plad.training.head import Predictions, in_chunks
 from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
 
@@ -166,11 +167,9 @@ def _predictions(model: nn.Module, batch: Batch) -> Predictions:
 
 def _shared(model: nn.Module, batch: Batch) -> Predictions:
     causal_lm = base_model(model)
-    mask = _branch_mask(batch["example"], batch["branch"])
-    distance = batch["position_ids"][:, None, :, None] - batch["position_ids"][:, None, None, :]
     hidden_NLD = causal_lm.base_model(
         input_ids=batch["input_ids"],
-        attention_mask=_as_model_wants(mask, distance, causal_lm),
+        attention_mask=attention_mask(causal_lm, batch["example"], batch["branch"], batch["position_ids"]),
         position_ids=batch["position_ids"],
         use_cache=False,
     ).last_hidden_state
@@ -203,31 +202,6 @@ def _whole(logits_NLV: Tensor, batch: Batch) -> Predictions:
 def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:
     chosen_S = logits_SV.gather(-1, target_S[:, None]).squeeze(-1)
     return chosen_S - logits_SV.logsumexp(-1)
-
-
-def _branch_mask(example_NL: Tensor, branch_NL: Tensor) -> Tensor:
-    """True where query i may see key j: same example, not later, and key in the prompt or in i's own branch."""
-    same_example = example_NL[:, :, None] == example_NL[:, None, :]
-    visible = (branch_NL[:, None, :] == 0) | (branch_NL[:, None, :] == branch_NL[:, :, None])
-    index = torch.arange(example_NL.shape[1], device=example_NL.device)
-    return (same_example & visible & (index[None, :] <= index[:, None]))[:, None]
-
-
-def _as_model_wants(mask: Tensor, distance: Tensor, causal_lm: Any) -> Tensor | dict[str, Tensor]:
-    """Cut to the window in sliding layers, by layer type where a model mixes them; additive for eager attention."""
-    config = causal_lm.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    sliding = mask & (distance < window) if window else mask
-
-    def ready(mask: Tensor) -> Tensor:
-        if causal_lm.config._attn_implementation != "eager":
-            return mask
-        dtype = next(causal_lm.parameters()).dtype
-        return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
-
-    if kinds := getattr(config, "layer_types", None):
-        return {kind: ready(sliding if kind == "sliding_attention" else mask) for kind in set(kinds)}
-    return ready(sliding)
 
 
 @torch.no_grad()

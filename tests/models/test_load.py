@@ -9,11 +9,20 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, LlamaConfig, PreTrainedModel, T5Config, ViTConfig, WhisperConfig
+from transformers import (
+    BertConfig,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    LlamaConfig,
+    PreTrainedModel,
+    T5Config,
+    ViTConfig,
+    WhisperConfig,
+)
 
 from plad.errors import PladError
 from plad.models import MODELS, Lora, PretrainedModel, ScratchModel
-from plad.models.load import load_folder, model_class, pad_id
+from plad.models.load import load_folder, model_class, pad_id, with_attention
 
 TEXTS = ["The quick brown fox jumps over the lazy dog 1 2 3."] * 3
 SMALL = {"vocabulary": 300, "width": 16, "layers": 2, "heads": 2, "context": 32}
@@ -88,6 +97,24 @@ def test_pretrained_reads_a_folder_in_its_dtype(dtype: str, tmp_path: Path) -> N
     expected = logits(saved)
     allowed = 0.1 * float(expected.abs().max()) if dtype == "bfloat16" else 0
     torch.testing.assert_close(logits(model).float(), expected, atol=allowed, rtol=0)
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "flex_attention"])
+def test_attention_is_computed_as_asked(attention: str, tmp_path: Path) -> None:
+    expected = logits(save(tmp_path))
+    model = PretrainedModel(path=str(tmp_path), attention=attention).model(None, seed=0)
+    assert model.config._attn_implementation == attention
+    if attention != "flex_attention":  # without a mask of ours it compiles itself, for longer than a test takes
+        torch.testing.assert_close(logits(model), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_that_an_architecture_lacks_is_refused() -> None:
+    kinds = [[["global", "local"], 1]]
+    model = GPTNeoForCausalLM(
+        GPTNeoConfig(vocab_size=9, hidden_size=8, num_layers=2, num_heads=2, attention_types=kinds)
+    )
+    with pytest.raises(PladError, match="Leave attention null"):
+        with_attention(model, "flex_attention")
 
 
 @pytest.mark.parametrize("shape", [{"width": 20, "heads": 4}, {"width": 18, "heads": 2}])

@@ -84,6 +84,17 @@ def test_eager_attention_gets_an_additive_mask(name: str) -> None:
     check(model, DecoderLayout(0), make_examples(4))
 
 
+@pytest.mark.parametrize("name", ["llama", "qwen3", "mistral", "gemma3"])
+def test_flex_attention_gets_a_block_mask(name: str) -> None:
+    """Its values; on a CPU it has no backward pass."""
+    model, examples = make(name), make_examples(6)
+    with torch.no_grad():
+        expected = sequences(model, DecoderLayout(0)(examples)).token_logps_BRT
+        model.set_attn_implementation("flex_attention")
+        found = sequences(model, DecoderLayout(0)(examples)).token_logps_BRT
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+
+
 def test_examples_with_fewer_responses_leave_their_slots_empty() -> None:
     model = make("llama")
     examples = [Example([3, 4], [[5, 1], [6, 1]]), Example([7], [[8, 9, 1]])]
