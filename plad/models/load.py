@@ -274,7 +274,8 @@ def with_attention(model: Any, attention: Attention | None) -> Any:
         model.set_attn_implementation(attention)
         if (own := model.config._attn_implementation) != attention:
             raise PladError(
-                f"{type(model).__name__} cannot compute its attention by {attention}, only by {own}. Leave attention null."
+                f"{type(model).__name__} cannot compute its attention by {attention}, only by {own}. "
+                "Leave attention null."
             )
     return model
 
