@@ -28,7 +28,7 @@ from plad.models.vocabulary import check_alike, check_same_tokens
 from plad.progress import Display
 from plad.records import EvalRow, Generation, PreferencePair, Prompt, Score, read_jsonl
 from plad.runs import Run, publish, write_json, write_jsonl
-from plad.scoring.judging import is_pairwise, judge_answers, needs_training, remembering
+from plad.scoring.judging import is_pairwise, judge_answers, needs_training, paid_for, remembering
 from plad.scoring.store import ScoreStore
 from plad.scoring.verdict import doubt_shares, doubts
 from plad.training.examples import Examples, from_answers, from_pairs, from_references
@@ -314,6 +314,8 @@ def _try_scorer(scorer: Any, place: str) -> None:
     try:
         if place == "evaluate.judge" and needs_training(scorer):
             scorer.encoder().encode(["one text"])
+        elif paid_for(scorer):
+            scorer.probe()
         else:
             scorer.score([Prompt("probe", "a prompt", reference="an answer")], ["another answer"])
     except PladError as error:

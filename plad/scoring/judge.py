@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from plad.errors import PladError
-from plad.generation import Generator, HFGenerator, Sampling
+from plad.generation import Generator, HFGenerator, OpenAI, Sampling, Usage
 from plad.models import MODELS, PromptFormat
 from plad.records import Prompt
 from plad.scoring.base import Progress, advance, check_aligned, is_empty, references
@@ -23,14 +23,19 @@ from plad.scoring.verdict import TIE, Verdict, settle
 from plad.spec import Spec, variant
 
 PLACES = ("{prompt}", "{first}", "{second}")
-_Model: Any = variant({name: kind for name, kind in MODELS.items() if name != "scratch"}, default="pretrained")
+_Model: Any = variant(
+    {**{name: kind for name, kind in MODELS.items() if name != "scratch"}, "openai": OpenAI}, default="pretrained"
+)
+_NO_ANSWERS: Any = {"rubric": True, "batch_size": True, "device": True, "model": {"limits", "price", "budget"}}
+"""Settings that change no reply."""
 
 
 class Judge(Spec):
     """Asks which of two answers is better, once in each order; verdicts that depend on the order are ties.
 
     As a scorer it compares with the prompt's reference: 1 for a win, ½ for a tie, 0 for a loss. Equal answers tie, and
-    an empty answer loses to any other, without being asked.
+    an empty answer loses to any other, without being asked. The model may be one of ours, or any behind an
+    OpenAI-compatible endpoint (`type: openai`), whose budget is then for one process.
     """
 
     type: Literal["judge"] = "judge"
@@ -86,18 +91,33 @@ class Judge(Spec):
 
     @cached_property
     def generator(self) -> Generator:
-        """The model, loaded, behind its own chat template where it has one."""
+        """The model, loaded, behind its own chat template where it has one; or the server that holds it."""
+        if isinstance(self.model, OpenAI):
+            return self.model.generator(self._shown(chat=True), Usage())
         tokenizer = self.model.tokenizer(())
         model = self.model.model(tokenizer, 0)
-        chat = bool(tokenizer.chat_template)
-        shown = PromptFormat(
+        shown = self._shown(chat=bool(tokenizer.chat_template))
+        formatter = shown.bind(tokenizer, bool(model.config.is_encoder_decoder))
+        return HFGenerator(model.to(self.device), formatter, self.batch_size)
+
+    def _shown(self, chat: bool) -> PromptFormat:
+        return PromptFormat(
             chat=chat,
             system=self.system,
             max_prompt_tokens=self.max_prompt_tokens,
             max_response_tokens=self.max_new_tokens,
         )
-        formatter = shown.bind(tokenizer, bool(model.config.is_encoder_decoder))
-        return HFGenerator(model.to(self.device), formatter, self.batch_size)
+
+    def probe(self) -> None:
+        """Refuse, before anything is judged, a rubric that is not usable and a server that does not let us in.
+
+        Raises:
+            PladError: with the rule, the value and the remedy.
+        """
+        assert self.template
+        if isinstance(self.model, OpenAI):
+            self.model.check()
+            self.model.probe()
 
     @property
     def model_name(self) -> str:
@@ -110,7 +130,7 @@ class Asked:
 
     def __init__(self, judge: Judge, store: ScoreStore | None, generator: Generator | None):
         self.judge, self.store, self._generator = judge, store, generator
-        settings = judge.model_dump(mode="json", exclude={"rubric", "batch_size", "device"})
+        settings = judge.model_dump(mode="json", exclude=_NO_ANSWERS)
         files = describe_files(Path(judge.model_name))
         self._identity = json.dumps([settings, files, judge.template], sort_keys=True)
 
@@ -173,7 +193,8 @@ class Asked:
         generator = self._generator or self.judge.generator
         sampling = Sampling(temperature=self.judge.temperature, max_new_tokens=self.judge.max_new_tokens)
         for generation in generator.generate(questions, sampling, seed=0):
-            yield generation.id, generation.response
+            if generation.failure is None:  # what failed is asked again by the next run
+                yield generation.id, generation.response
 
 
 def _foregone(prompt: Prompt, a: str, b: str) -> Verdict | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from plad.generation import OpenAI
 from plad.records import Prompt, Score
 from plad.scoring.cached import Cached
 from plad.scoring.store import ScoreStore
@@ -53,3 +54,8 @@ def is_pairwise(scorer: Any) -> bool:
 def needs_training(scorer: Any) -> bool:
     """Whether it scores only after training, which has not been."""
     return hasattr(scorer, "train_on") and getattr(scorer, "folder", None) is None
+
+
+def paid_for(scorer: Any) -> bool:
+    """Whether each answer it judges costs money, so that none is asked for as a mere trial."""
+    return isinstance(getattr(scorer, "model", None), OpenAI)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from servers import Answer, asked_of, completion, stub
 
 from plad.errors import PladError
 from plad.generation import Sampling
+from plad.generation.account import Price
 from plad.records import Generation, Prompt
 from plad.scoring import Judge
 from plad.scoring.store import ScoreStore
@@ -170,3 +173,44 @@ def test_a_real_model_answers_through_its_own_chat_template(chat_llama: str) -> 
 def test_random_weights_are_no_judge() -> None:
     with pytest.raises(ValueError, match="scratch"):
         Judge(model={"type": "scratch"})
+
+
+def test_a_judge_behind_an_endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over real HTTP, with the key in a header alone; a reply that failed is asked for again, and nothing else."""
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-not-to-be-seen")
+    broken = [True]
+
+    def answer(body: dict[str, Any]) -> Answer:
+        first, second = re.findall(r"<answer [AB]>\n(.*?)\n</answer", asked_of(body), re.DOTALL)
+        return Answer(status=400) if broken[0] and first == "one two" else Answer(completion(longer(first, second)))
+
+    with stub(answer).running() as server:
+        model = {
+            "type": "openai",
+            "model": "big",
+            "base_url": server.url,
+            "limits": {"retries": 0},
+        }
+        judge = Judge(model=model, system="Be fair.")
+        judge.probe()
+        assert server.seen == []
+        with ScoreStore(tmp_path / "scores.sqlite") as store:
+            with pytest.raises(PladError, match="1 of 4 have no reply"):
+                judge.remembering(store).score(PROMPTS, ["one two three", "x"])
+            broken[0], before = False, len(server.seen)
+            dearer = judge.model_copy(
+                update={"model": judge.model.model_copy(update={"price": Price(input=1, output=1)})}
+            )
+            assert dearer.remembering(store).score(PROMPTS, ["one two three", "x"]) == [1.0, 0.0]
+        assert len(server.seen) == before + 1
+        assert all(body["messages"][0] == {"role": "system", "content": "Be fair."} for body in server.seen)
+        assert all("sk-not" not in file.read_text("latin-1") for file in tmp_path.rglob("*") if file.is_file())
+
+
+def test_a_judge_behind_an_endpoint_without_a_key_is_refused_before_it_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(PladError, match="OPENAI_API_KEY"):
+        Judge(model={"type": "openai", "model": "big"}).probe()
