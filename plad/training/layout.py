@@ -54,11 +54,13 @@ class DecoderLayout:
     """Collates examples for a decoder-only model.
 
     `share_prefix=False` gives every response a row of its own behind a copy of its prompt and an ordinary attention
-    mask: the plain layout, which any architecture understands.
+    mask: the plain layout, which any architecture understands. `head_apart` says that its head may be applied to the
+    positions of responses alone, as it always is where prompts are shared.
     """
 
     pad_id: int
     share_prefix: bool = True
+    head_apart: bool = False
 
     def __call__(self, examples: Sequence[Example]) -> Batch:
         """Tensors (N, L): input_ids, with position_ids, example and branch, or, plain, with attention_mask.
@@ -96,6 +98,7 @@ class DecoderLayout:
             layout |= {"position_ids": positions, "example": owner, "branch": branch}
         else:
             layout |= {"attention_mask": (owner != NO_EXAMPLE).long()}
+            layout |= {"head_apart": torch.tensor(True)} if self.head_apart else {}
         return layout | _targets(examples, source)
 
     def _place(self, examples: Sequence[Example]) -> list[_Row]:

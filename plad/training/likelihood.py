@@ -102,7 +102,7 @@ def _layout_of(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
         type(base_model(model)).__name__,
         error,
     )
-    return DecoderLayout(pad_id, share_prefix=False)
+    return DecoderLayout(pad_id, share_prefix=False, head_apart=_head_error(model, pad_id) <= 0.1 * effect)
 
 
 def within(wrapped: nn.Module, module: nn.Module, function: Callable[[nn.Module], Any]) -> Any:
@@ -160,19 +160,17 @@ def _predictions(model: nn.Module, batch: Batch) -> Predictions:
     if "encoder_row" in batch:
         return _whole(_encoder_decoder_logits(model, batch), batch)
     if "branch" in batch:
-        return _shared(model, batch)
+        mask = attention_mask(base_model(model), batch["example"], batch["branch"], batch["position_ids"])
+        return _by_states(model, batch, attention_mask=mask, position_ids=batch["position_ids"])
+    if "head_apart" in batch:
+        return _by_states(model, batch, attention_mask=batch["attention_mask"])
     logits = model(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False).logits
     return _whole(logits, batch)
 
 
-def _shared(model: nn.Module, batch: Batch) -> Predictions:
+def _by_states(model: nn.Module, batch: Batch, **inputs: Any) -> Predictions:
     causal_lm = base_model(model)
-    hidden_NLD = causal_lm.base_model(
-        input_ids=batch["input_ids"],
-        attention_mask=attention_mask(causal_lm, batch["example"], batch["branch"], batch["position_ids"]),
-        position_ids=batch["position_ids"],
-        use_cache=False,
-    ).last_hidden_state
+    hidden_NLD = causal_lm.base_model(input_ids=batch["input_ids"], use_cache=False, **inputs).last_hidden_state
     return Predictions(
         hidden_NLD[batch["predict_row"], batch["predict_col"]],
         causal_lm.config.get_text_config().vocab_size,
@@ -204,28 +202,45 @@ def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:
     return chosen_S - logits_SV.logsumexp(-1)
 
 
-@torch.no_grad()
 def _sharing_error(model: Any, pad_id: int) -> tuple[float, float]:
     """How far the shared layout is from the plain one, and how far a deliberately leaky mask is, in nats.
 
     The second is the yardstick: in a freshly initialised model even a wrong mask moves a log-probability by little,
     and in bf16 even a right one moves it by some rounding.
     """
-    V = base_model(model).config.get_text_config().vocab_size
-    ids = [int(i) % V for i in torch.arange(1, 24) * 7919]
-    examples = [Example(ids[:9], [ids[9:14], ids[14:16]]), Example(ids[3:7], [ids[16:17], ids[17:23]])]
+    examples = _trial_examples(model)
     shared, plain = (DecoderLayout(pad_id, share_prefix=share)(examples) for share in (True, False))
     leaky = shared | {"branch": torch.zeros_like(shared["branch"]), "example": torch.zeros_like(shared["example"])}
+    found = _trial(model, plain, shared, leaky)
+    if found is None:
+        return float("inf"), 0.0
+    truth, ours, wrong = found
+    return float((ours - truth).abs().max()), float((wrong - truth).abs().max())
+
+
+def _head_error(model: Any, pad_id: int) -> float:
+    """How far the head, applied by us to states of the plain layout, is from the model's own logits, in nats."""
+    layouts = (DecoderLayout(pad_id, share_prefix=False, head_apart=apart) for apart in (False, True))
+    found = _trial(model, *(layout(_trial_examples(model)) for layout in layouts))
+    return float((found[0] - found[1]).abs().max()) if found else float("inf")
+
+
+def _trial_examples(model: Any) -> list[Example]:
+    V = base_model(model).config.get_text_config().vocab_size
+    ids = [int(i) % V for i in torch.arange(1, 24) * 7919]
+    return [Example(ids[:9], [ids[9:14], ids[14:16]]), Example(ids[3:7], [ids[16:17], ids[17:23]])]
+
+
+@torch.no_grad()
+def _trial(model: Any, *batches: Batch) -> list[Tensor] | None:
+    """Token log-probabilities of each batch, without dropout; None where the model cannot take one of them."""
     was_training, device = model.training, next(model.parameters()).device
     model.eval()
     try:
-        truth, ours, wrong = (
-            sequences(model, {key: value.to(device) for key, value in batch.items()}).token_logps_BRT
-            for batch in (plain, shared, leaky)
-        )
+        moved = ({key: value.to(device) for key, value in batch.items()} for batch in batches)
+        return [sequences(model, batch).token_logps_BRT for batch in moved]
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError) as error:
-        logger.debug("the shared layout failed: %s", error)
-        return float("inf"), 0.0
+        logger.debug("the layout failed: %s", error)
+        return None
     finally:
         model.train(was_training)
-    return float((ours - truth).abs().max()), float((wrong - truth).abs().max())

@@ -198,6 +198,22 @@ def test_a_model_that_cannot_take_the_mask_falls_back() -> None:
     assert not choose_layout(model, 0).share_prefix
 
 
+@pytest.mark.parametrize(("name", "apart"), [("gpt-neo", True), ("bloom", True), ("cohere", False)])
+def test_where_prompts_are_not_shared_the_head_still_sees_response_positions_alone(name: str, apart: bool) -> None:
+    """Unless it is more than a matrix: cohere scales its logits."""
+    model, examples = make(name), make_examples(5)
+    layout = choose_layout(model, 0)
+    assert layout == DecoderLayout(0, share_prefix=False, head_apart=apart)
+    positions: list[int] = []
+    hook = model.get_output_embeddings().register_forward_hook(lambda _m, args, _o: positions.append(args[0].numel()))
+    batch = layout(examples)
+    sequences(model, batch)
+    hook.remove()
+    wanted = len(batch["target"]) if apart else batch["input_ids"].numel()
+    assert positions == [wanted * 16], "states of 16 numbers"
+    check(model, layout, examples)
+
+
 def test_layers_that_count_along_the_row_fall_back_however_wide_their_window() -> None:
     """A window of 64 is wider than the check's examples, so that their numbers show nothing."""
     model = make("gpt-neo")
