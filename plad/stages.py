@@ -363,7 +363,7 @@ def _load(context: Context, name: str) -> tuple[Any, Any]:
             f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
         )
     model, tokenizer = load_folder(context.run.path("models", name), _dtype(context.recipe, name))
-    return with_attention(model, getattr(getattr(context.recipe, name).model, "attention", None)), tokenizer
+    return with_attention(model, getattr(_source(context.recipe, name), "attention", None)), tokenizer
 
 
 def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
@@ -373,8 +373,12 @@ def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
 
 
 def _dtype(recipe: Recipe, name: str) -> Any:
-    role = recipe.teacher if name == "teacher" else recipe.student
-    return getattr(role.model, "dtype", "float32")
+    return getattr(_source(recipe, name), "dtype", "float32")
+
+
+def _source(recipe: Recipe, name: str) -> Any:
+    """Where a model of the run began: every trained student as the initial one."""
+    return recipe.teacher.model if name == "teacher" else recipe.student.model
 
 
 def _load_tokenizer(folder: Path) -> Any:
