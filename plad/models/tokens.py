@@ -50,7 +50,14 @@ def train_words(texts: Iterable[str], vocabulary: int, context: int) -> Any:
     pieces.decoder = decoders.WordPiece(cleanup=True)
     trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], show_progress=False)
     pieces.train_from_iterator(texts, trainer)
+    pieces.model = models.WordPiece(_numbered(pieces.get_vocab()), unk_token=UNKNOWN)
     return _wrap(pieces, context, unk_token=UNKNOWN)
+
+
+def _numbered(pieces: Iterable[str]) -> dict[str, int]:
+    """Pieces with ids in an order of their own: the trainer gives them another with every process."""
+    special = [PAD, END, UNKNOWN]
+    return {piece: number for number, piece in enumerate([*special, *sorted(set(pieces) - set(special))])}
 
 
 def _wrap(tokenizer: Any, context: int, **special: str) -> Any:

@@ -88,7 +88,8 @@ def test_eager_attention_gets_an_additive_mask(name: str) -> None:
 def test_flex_attention_gets_a_block_mask(name: str) -> None:
     """Its values; on a CPU it has no backward pass."""
     model, examples = make(name), make_examples(6)
-    with torch.no_grad():
+    # Uncompiled: transformers would compile it, which takes a C++ compiler and longer than the rest of the test.
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):
         expected = sequences(model, DecoderLayout(0)(examples)).token_logps_BRT
         model.set_attn_implementation("flex_attention")
         found = sequences(model, DecoderLayout(0)(examples)).token_logps_BRT
