@@ -84,7 +84,7 @@ class VLLMGenerator:
 
     def rendered(self, prompt: Prompt) -> str:
         """The token ids."""
-        return " ".join(map(str, self.formatter.prompt_ids(prompt.prompt)))
+        return self.formatter.rendered(prompt.prompt)
 
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Done = ()

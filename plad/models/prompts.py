@@ -82,6 +82,10 @@ class Formatter:
             )
         return ids
 
+    def rendered(self, prompt: PromptText) -> str:
+        """The token ids of a rendered prompt as text: what a local model is shown, to the last token."""
+        return " ".join(map(str, self.prompt_ids(prompt)))
+
     def fits(self, prompt: PromptText) -> bool:
         """Whether the prompt is within `max_prompt_tokens` as it stands."""
         return len(self._render(prompt)) <= self.spec.max_prompt_tokens

@@ -161,7 +161,9 @@ class PladTrainer(Trainer):
         places = micro_batches(examples if own else [], self._layout, self._device_tokens)
         batches = [self._layout([examples[k] for k in some]) for some in places]
         most = int(self.accelerator.gather(torch.tensor([len(batches)], device=self.args.device)).max())
-        return batches + [self._layout(examples[:1]) | {IDLE: torch.tensor(True)}] * (most - len(batches))
+        while len(batches) < most:
+            batches.append(self._layout(examples[:1]) | {IDLE: torch.tensor(True)})
+        return batches
 
     def _units(self, batches: list[Batch], device: torch.device) -> Tensor:
         """Of this step, over all processes."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import V, make, make_examples
+from tiny import V, logits_alone, make, make_examples
 from torch import Tensor
 
 from plad.errors import PladError
@@ -19,15 +19,9 @@ from plad.training.likelihood import Teacher, choose_layout, sequences
 JS = JensenShannon()
 
 
-def logits_alone(model: Any, example: Example, response: list[int]) -> Tensor:
+def logps_alone(model: Any, example: Example, response: list[int]) -> Tensor:
     """Log-probabilities of all tokens at the positions of one response, (T, V)."""
-    if model.config.is_encoder_decoder:
-        decoder = torch.tensor([[model.config.decoder_start_token_id, *response[:-1]]])
-        logits = model(input_ids=torch.tensor([list(example.prompt)]), decoder_input_ids=decoder).logits[0]
-    else:
-        whole = torch.tensor([[*example.prompt, *response]])
-        logits = model(input_ids=whole, use_cache=False).logits[0, len(example.prompt) - 1 : -1]
-    return logits[:, :V].double().log_softmax(-1)
+    return logits_alone(model, example, response)[:, :V].double().log_softmax(-1)
 
 
 def expected(student: Any, teacher: Any, examples: list[Example]) -> list[tuple[Tensor, Tensor, Tensor]]:
@@ -35,7 +29,7 @@ def expected(student: Any, teacher: Any, examples: list[Example]) -> list[tuple[
     found = []
     for example in examples:
         for r, response in enumerate(example.responses):
-            q, p = (logits_alone(model, example, list(response)) for model in (student, teacher))
+            q, p = (logps_alone(model, example, list(response)) for model in (student, teacher))
             own, m = (q if r else p), ((q.exp() + p.exp()) / 2).log()
             at = (range(len(response)), list(response))
             found.append((q[at], p[at], (own.exp() * (own - m)).sum(-1)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -113,17 +114,20 @@ def make_examples(count: int, responses: int = 2, seed: int = 0, longest: int = 
     ]
 
 
+def logits_alone(model: Any, example: Example, response: Sequence[int]) -> Tensor:
+    """The model's own logits at the positions of one response, (T, V), on one unpadded sequence."""
+    if model.config.is_encoder_decoder:
+        decoder = torch.tensor([[model.config.decoder_start_token_id, *response[:-1]]])
+        return model(input_ids=torch.tensor([list(example.prompt)]), decoder_input_ids=decoder).logits[0]
+    whole = torch.tensor([[*example.prompt, *response]])
+    return model(input_ids=whole, use_cache=False).logits[0, len(example.prompt) - 1 : -1]
+
+
 def one_at_a_time(model: Any, example: Example) -> list[Tensor]:
-    """Token log-probabilities of each response, from the model's own logits on one unpadded sequence at a time."""
+    """Token log-probabilities of each response, one sequence at a time."""
     found = []
     for response in example.responses:
-        if model.config.is_encoder_decoder:
-            decoder = torch.tensor([[model.config.decoder_start_token_id, *response[:-1]]])
-            logits = model(input_ids=torch.tensor([list(example.prompt)]), decoder_input_ids=decoder).logits[0]
-        else:
-            whole = torch.tensor([[*example.prompt, *response]])
-            logits = model(input_ids=whole, use_cache=False).logits[0, len(example.prompt) - 1 : -1]
-        logps = torch.log_softmax(logits.float(), -1)
+        logps = torch.log_softmax(logits_alone(model, example, response).float(), -1)
         found.append(torch.stack([logps[t, token] for t, token in enumerate(response)]))
     return found
 
