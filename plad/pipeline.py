@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plad import evaluating, stages
+from plad import stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method
@@ -179,7 +179,7 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     answers = [f"evaluate/{name}" for name in names]
     for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
         outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]
-        also = partial(evaluating.score_also, label=label, names=names)
+        also = partial(stages.score_also, label=label, names=names)
         tasks.append(_task(f"evaluate/also-{label}", also, {"scorer": scorer}, answers, *outputs))
     table = partial(stages.summarise, names=names)
     beside = [f"evaluate/also-{label}" for label in recipe.evaluate.others]
@@ -198,7 +198,7 @@ def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
         "normalise": data["distill"]["loss"]["normalise"],
     }
     after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
-    work = partial(evaluating.calibrate, names=names)
+    work = partial(stages.calibrate, names=names)
     return _task("evaluate/calibration", work, settings, after, "evaluation/calibration.json")
 
 

@@ -25,7 +25,7 @@ LEVELS: list[set[str]] = [
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
-    {"evaluating", "comparing"},
+    {"comparing"},
     {"pipeline", "estimate"},
     {"studies"},
     {"cli"},
@@ -43,7 +43,7 @@ ONLY: dict[str, set[str]] = {
     "training": {"errors", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
     "generation": {"database", "errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
-    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages", "evaluating"},
+    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

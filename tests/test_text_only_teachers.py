@@ -147,12 +147,13 @@ def test_a_student_needs_weights(tmp_path: Path) -> None:
 
 def test_looking_into_a_teacher_that_shows_text_alone_is_refused(tmp_path: Path) -> None:
     from plad.runs import Run
-    from plad.stages import Context, _load
+    from plad.stages import Context
+    from plad.stages.models import load
 
     text = RECIPE.replace(OWN, "teacher: {model: {type: openai, model: big}, sft: null}\n")
     context = Context(Run(tmp_path), load_recipe(write_recipe(tmp_path, text)), Recorder(), tmp_path)
     with pytest.raises(PladError, match=r"a teacher whose weights are here, but teacher.model is of type openai"):
-        _load(context, "teacher")
+        load(context, "teacher")
 
 
 @pytest.mark.parametrize(

@@ -1,39 +1,21 @@
-"""What is looked at besides the judge's verdict: other scorers on the same outputs, and likelihood against quality."""
+"""Likelihood against quality."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from plad import stages
 from plad.config import CalibrationCheck
 from plad.evaluation.calibration import Calibration, calibration, curve
 from plad.models.load import pad_id
-from plad.records import EvalRow, Generation, Prompt, ScoredSample, read_jsonl
+from plad.records import Generation, Prompt, ScoredSample, read_jsonl
 from plad.runs import write_json, write_jsonl
-from plad.scoring.judging import is_pairwise, judge_answers
-from plad.stages import Context
+from plad.stages.context import Context
+from plad.stages.judge import judge_of, remembered
+from plad.stages.models import load_for_answers
+from plad.stages.sample import answer_prompts
 from plad.training.layout import Example
 from plad.training.score import response_logps
-
-
-def score_also(context: Context, label: str, names: Sequence[str]) -> dict[str, Any]:
-    """The outputs that were judged, scored by another scorer of the recipe."""
-    prompts, wanted = context.asked(), context.recipe.evaluate.others[label]
-    answers = {
-        name: [row.response for row in read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)]
-        for name in names
-    }
-    with (
-        context.display.bar(f"scoring by {label}", len(names)) as advance,
-        stages.remembered(context, wanted) as scorer,
-    ):
-        for done, name in enumerate(names, start=1):
-            initial = answers["student"] if is_pairwise(wanted) and name != "student" else None
-            scores = judge_answers(scorer, prompts, answers[name], initial).scores
-            write_jsonl(context.run.path("evaluation", "scores", label, f"{name}.jsonl"), scores)
-            advance(done, {})
-    return {"description": wanted.description}
 
 
 def calibrate(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -69,11 +51,11 @@ def _samples(
     target = context.workspace / f"samples-{name}.jsonl"
     update = {"temperature": settings.temperature, "samples": settings.samples}
     sampling = context.recipe.sample.model_copy(update=update)
-    stages.answer_prompts(context, name, prompts, sampling, target, f"calibration {name}")
+    answer_prompts(context, name, prompts, sampling, target, f"calibration {name}")
     generations = list(read_jsonl(target, Generation))
     with (
         context.display.bar(f"scoring samples of {name}", None),
-        stages.remembered(context, settings.scorer or stages.judge_of(context)) as scorer,
+        remembered(context, settings.scorer or judge_of(context)) as scorer,
     ):
         asked = [prompt for prompt in prompts for _ in range(settings.samples)]
         scores = scorer.score(asked, [generation.response for generation in generations])
@@ -91,7 +73,7 @@ def _samples(
 def _likelihoods(
     context: Context, name: str, prompts: Sequence[Prompt], generations: Sequence[Sequence[Generation]]
 ) -> list[list[float]]:
-    model, tokenizer, formatter = stages.load_for_answers(context, name)
+    model, tokenizer, formatter = load_for_answers(context, name)
     examples = [
         Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(g.response, g.finished) for g in row])
         for prompt, row in zip(prompts, generations, strict=True)

@@ -1,0 +1,49 @@
+"""What a stage is given, and what it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from plad.config import Recipe
+from plad.progress import Display
+from plad.records import Generation, PreferencePair, Prompt, read_jsonl
+from plad.runs import Run
+
+SPLITS = ("train", "distill", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a stage is given: the run, its recipe, where to show progress, and a folder for work in progress."""
+
+    run: Run
+    recipe: Recipe
+    display: Display
+    workspace: Path
+
+    def prompts(self, name: str) -> list[Prompt]:
+        """The prompts of a split."""
+        return list(read_jsonl(self.run.path("data", f"{name}.jsonl"), Prompt))
+
+    def asked(self) -> list[Prompt]:
+        """The prompts that every model is evaluated on."""
+        return self.prompts(self.recipe.evaluate.split)
+
+    def generations(self, name: str) -> list[Generation]:
+        """What a model answered on the distillation half."""
+        return list(read_jsonl(self.run.path("generations", f"{name}.jsonl"), Generation))
+
+    def pairs(self) -> list[PreferencePair]:
+        """The preference pairs."""
+        return list(read_jsonl(self.run.path("pairs.jsonl"), PreferencePair))
+
+    def seed(self, purpose: str) -> int:
+        """A seed for one purpose, so that no two stages draw the same numbers."""
+        return int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {purpose}".encode()).digest()[:4], "big") >> 1
+
+
+Stage = Callable[[Context], dict[str, Any]]

@@ -1,0 +1,73 @@
+"""The initial student trained further, by each method."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from plad.losses import Loss
+from plad.methods import Method
+from plad.models.prompts import Formatter
+from plad.models.vocabulary import check_same_tokens
+from plad.records import Prompt
+from plad.stages.context import Context
+from plad.stages.models import formatter_of, load
+from plad.stages.train import train_model
+from plad.training.examples import Examples, from_answers, from_pairs, from_references
+
+
+def distill(context: Context, name: str) -> dict[str, Any]:
+    """Train the initial student further by the method of that name. All take the steps that the pairs make."""
+    recipe = context.recipe
+    method = recipe.methods[name]
+    loss = method.objective(recipe.distill.loss)
+    model, tokenizer = load(context, "student")
+    formatter = formatter_of(recipe.prompt, tokenizer, model)
+    steps = recipe.distill.max_steps or round(
+        -(-len(context.pairs()) // recipe.distill.batch_size) * recipe.distill.epochs
+    )
+    rate = method.learning_rate or recipe.distill.learning_rate
+    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
+    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss)}
+    if loss.needs_teacher:
+        data["teacher"], teachers = load(context, "teacher")
+        check_same_tokens(teachers, tokenizer)
+    if (rollout := loss.rollout()) and rollout.with_text:
+        data["text"] = from_references(context.prompts("train"), formatter)
+    return train_model(
+        context, name, model, tokenizer, loss, data, settings, base=context.run.path("models", "student")
+    )
+
+
+def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss) -> Examples:
+    """The text that a method learns from."""
+    if method.learns_from == "references":
+        return from_references(context.prompts("train"), formatter)
+    if method.learns_from == "pairs":
+        return from_pairs(context.pairs(), formatter, loss)
+    sources = {"samples": (), "both": ("teacher", "student")}.get(method.learns_from, (method.learns_from,))
+    return from_answers(_answered(context, sources), formatter)
+
+
+def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
+    """The prompts of the distillation half that all of the models answered well, each sample of them with its peers."""
+    prompts = context.prompts("distill")
+    whole = [_usable(context, prompts, name) for name in names]
+    for prompt in prompts:
+        samples = [answers.get(prompt.id, []) for answers in whole]
+        if not names:
+            yield prompt, []
+        for together in zip(*samples, strict=False):
+            yield prompt, list(together)
+
+
+def _usable(context: Context, prompts: Sequence[Prompt], name: str) -> dict[str, list[str]]:
+    """A model's finished, non-empty answers by prompt, in the order of its samples; the teacher's also clean."""
+    generations = context.generations(name)
+    first = {generation.id: generation for generation in generations if not generation.sample}
+    unclean = context.recipe.pairs.hygiene.reasons(prompts, first) if name == "teacher" else {}
+    found: dict[str, list[str]] = {}
+    for generation in generations:
+        if generation.finished and generation.response.strip() and generation.id not in unclean:
+            found.setdefault(generation.id, []).append(generation.response)
+    return found

@@ -1,0 +1,70 @@
+"""The models of a run: loaded as the recipe says, and put in place when they are whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from plad.config import Recipe
+from plad.errors import PladError
+from plad.models import PromptFormat
+from plad.models.load import device, load_folder, with_attention
+from plad.models.prompts import Formatter
+from plad.runs import publish
+from plad.stages.context import Context
+
+
+def with_weights(recipe: Recipe) -> list[str]:
+    """The roles whose models are here."""
+    return ["student"] if recipe.teacher.text_only else ["teacher", "student"]
+
+
+def load(context: Context, name: str) -> tuple[Any, Any]:
+    """A model of the run, in the precision that the recipe names for it, and its tokenizer.
+
+    Raises:
+        PladError: it is a teacher of which nothing but text is seen.
+    """
+    if name == "teacher" and context.recipe.teacher.text_only:
+        raise PladError(
+            "this needs the teacher's own probabilities, so a teacher whose weights are here, but teacher.model is of "
+            f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
+        )
+    model, tokenizer = load_folder(context.run.path("models", name), dtype_of(context.recipe, name))
+    return with_attention(model, getattr(source_of(context.recipe, name), "attention", None)), tokenizer
+
+
+def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
+    """A model of the run where it runs fastest, its tokenizer, and its formatter."""
+    model, tokenizer = load(context, name)
+    return model.to(device()), tokenizer, formatter_of(context.recipe.prompt, tokenizer, model)
+
+
+def dtype_of(recipe: Recipe, name: str) -> Any:
+    return getattr(source_of(recipe, name), "dtype", "float32")
+
+
+def source_of(recipe: Recipe, name: str) -> Any:
+    """Where a model of the run began: every trained student as the initial one."""
+    return recipe.teacher.model if name == "teacher" else recipe.student.model
+
+
+def load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def formatter_of(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> Formatter:
+    return prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
+
+
+def publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> dict[str, Any]:
+    partial = context.workspace / "model"
+    model.save_pretrained(partial)
+    tokenizer.save_pretrained(partial)
+    history = context.workspace / "history.jsonl"
+    if history.is_file():
+        history.replace(partial / "history.jsonl")
+    publish(partial, context.run.path("models", name))
+    return {"parameters": sum(p.numel() for p in model.parameters())}

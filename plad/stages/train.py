@@ -1,0 +1,83 @@
+"""Training as every stage does it: resumed from its checkpoints, and published when it is whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from plad.config import Training
+from plad.errors import PladError
+from plad.losses import Loss
+from plad.stages.context import Context
+from plad.stages.models import publish_model
+
+
+def train_model(
+    context: Context,
+    name: str,
+    model: Any,
+    tokenizer: Any,
+    loss: Loss,
+    data: Mapping[str, Any],
+    settings: Training,
+    base: Path | None,
+) -> dict[str, Any]:
+    """Train, then publish the model; `base` is the run's model that an adapter belongs to."""
+    import torch
+
+    from plad.training.run import train
+
+    _drop_torn_checkpoints(context.workspace)
+    if settings.lora is not None:
+        origin = f"../{base.name}" if base else str(getattr(model, "name_or_path", ""))
+        with torch.random.fork_rng(devices=[]):
+            # An adapter begins with random numbers, which must not depend on what this process did before.
+            torch.manual_seed(context.seed(f"adapter {name}"))
+            model = settings.lora.wrap(model, origin)
+    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    with context.display.bar(f"training {name}", None) as advance:
+
+        def show(done: int, total: int, logged: Mapping[str, float]) -> None:
+            advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged})
+
+        summary: dict[str, Any] = dict(
+            train(
+                model,
+                tokenizer,
+                data["train"],
+                loss,
+                settings,
+                context.workspace,
+                context.seed(f"train {name}"),
+                validation=data.get("validation"),
+                teacher=data.get("teacher"),
+                text=data.get("text"),
+                max_new_tokens=context.recipe.sample.max_new_tokens,
+                progress=show,
+            )
+        )
+    _check_finite(name, summary, settings)
+    summary |= {"trainable": trainable, "examples": len(data["train"])}
+    return summary | publish_model(context, model, tokenizer, name)
+
+
+def _drop_torn_checkpoints(folder: Path) -> None:
+    """Remove what a crash or a full disk cut short. The Trainer writes trainer_state.json last."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        try:
+            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            shutil.rmtree(checkpoint)
+
+
+def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:
+    for key in ("loss", "eval_loss"):
+        if not math.isfinite(summary.get(key, 0.0)):
+            raise PladError(
+                f"training must end with a finite loss, but the {key} of {name} is {summary[key]}: it diverged. "
+                f"Lower its learning_rate, which is {settings.learning_rate:g}, or raise its warmup."
+            )
