@@ -48,6 +48,9 @@ def main() -> None:
     options.add_argument("--passes", type=int, default=1)
     options.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     options.add_argument("--device-tokens", type=int, default=2048, help="plad's micro-batch")
+    options.add_argument(
+        "--accumulate", type=int, default=1, help="parts of TRL's step, where a whole one does not fit into memory"
+    )
     options.add_argument("--profile", action="store_true", help="one pass more of plad, by kind of work")
     options.add_argument("--out", type=Path)
     options.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
@@ -213,7 +216,7 @@ def trl_cpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
     config = CPOConfig(
-        **settings(given, max_steps, **grouped()),
+        **settings(given, max_steps, **grouped(given)),
         loss_type="hinge",
         cpo_alpha=0.0,
         beta=1 / MARGIN,
@@ -239,7 +242,7 @@ def trl_dpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     if "ref" in model.peft_config:  # that of the pass before
         model.delete_adapter("ref")
     config = DPOConfig(
-        **settings(given, max_steps, **grouped()),
+        **settings(given, max_steps, **grouped(given)),
         loss_type=["hinge"],
         beta=1 / MARGIN,
         precompute_ref_log_probs=True,
@@ -249,8 +252,10 @@ def trl_dpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     return ZeroReference(model, args=config, train_dataset=data, processing_class=tokenizer)
 
 
-def grouped() -> dict[str, Any]:
+def grouped(given: argparse.Namespace) -> dict[str, Any]:
     return {
+        "per_device_train_batch_size": BATCH // given.accumulate,
+        "gradient_accumulation_steps": given.accumulate,
         "train_sampling_strategy": "group_by_length",
         "length_column_name": "length",
         "remove_unused_columns": False,
@@ -341,6 +346,7 @@ def show(given: argparse.Namespace, found: dict[str, dict[str, Any]], rate: floa
         "dtype": given.dtype,
         "pairs": given.pairs,
         "batch": BATCH,
+        "accumulate": given.accumulate,
         "matmul_gflops": rate / 1e9,
         "sides": found,
     }
