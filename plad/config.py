@@ -119,6 +119,11 @@ class Evaluation(Spec):
         return is_pairwise(self.judge)
 
     @property
+    def trains_judge(self) -> bool:
+        """Whether the run itself makes the judge."""
+        return needs_training(self.judge)
+
+    @property
     def others(self) -> dict[str, Any]:
         """The scorers beside the judge by what they are called: their type, with a number where it comes again."""
         found: dict[str, Any] = {}
@@ -266,6 +271,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
         _override(data, override, marks)
+    return _validated(data, marks, path)
+
+
+def _validated(data: Mapping[str, Any], marks: Marks, path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -275,6 +284,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         told = [f"{_where(place.split('.'), marks, path)}: {place}: {problem}" for place, problem in problems]
         raise PladError("\n".join(told))
     return recipe
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some dotted settings changed.
+
+    Raises:
+        PladError: as `load_recipe`.
+    """
+    data: dict[str, Any] = recipe.model_dump(mode="json")
+    marks: Marks = {}
+    for override in overrides:
+        _override(data, override, marks)
+    return _validated(data, marks, Path("the recipe"))
 
 
 def parse_settings(overrides: Sequence[str]) -> dict[str, Any]:

@@ -15,10 +15,10 @@ from typing import Any
 from plad.config import Recipe
 from plad.errors import PladError
 from plad.evaluation.statistics import mean, paired_difference, win_rate, wins
-from plad.pipeline import run
 from plad.progress import Display
 from plad.records import EvalRow, read_jsonl
 from plad.runs import Run, write_json, write_text
+from plad.studies.cells import Cell, run_cells
 from plad.studies.render import csv_table, markdown_table
 from plad.studies.sweep import sweep
 
@@ -45,10 +45,7 @@ def make_table1(
         raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
     if trials:
         recipe = sweep(recipe, folder, trials, display)
-    runs = []
-    for seed in seeds:
-        display.say(f"seed {seed}")
-        runs.append(run(recipe.model_copy(update={"seed": seed}), folder / f"seed-{seed}", display))
+    runs = run_cells([Cell(f"seed-{n}", recipe.model_copy(update={"seed": n})) for n in seeds], folder, display)
     table = {"seeds": list(seeds), **collect(runs)}
     write_json(folder / "table1.json", table)
     write_text(folder / "table1.md", markdown_table(table))
