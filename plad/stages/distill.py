@@ -34,9 +34,22 @@ def distill(context: Context, name: str) -> dict[str, Any]:
         check_same_tokens(teachers, tokenizer)
     if (rollout := loss.rollout()) and rollout.with_text:
         data["text"] = from_references(context.prompts("train"), formatter)
-    return train_model(
-        context, name, model, tokenizer, loss, data, settings, base=context.run.path("models", "student")
-    )
+    base = context.run.path("models", "student")
+    summary = train_model(context, name, model, tokenizer, loss, data, settings, base=base)
+    return summary | {"generated": _generated(context, method) + summary.get("drawn", 0)}
+
+
+def _generated(context: Context, method: Method) -> int:
+    """Tokens of the answers that a method learns from, which were given before its training."""
+    records = (context.run.finished(f"sample/{name}") or {} for name in _answering(method))
+    return sum(record.get("summary", {}).get("tokens", 0) for record in records)
+
+
+def _answering(method: Method) -> Sequence[str]:
+    """The models whose answers to the distillation half a method learns from."""
+    both = ("teacher", "student")
+    sources = {"references": (), "samples": (), "both": both, "pairs": both}
+    return sources.get(method.learns_from, (method.learns_from,))
 
 
 def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss) -> Examples:
@@ -45,8 +58,7 @@ def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss
         return from_references(context.prompts("train"), formatter)
     if method.learns_from == "pairs":
         return from_pairs(context.pairs(), formatter, loss)
-    sources = {"samples": (), "both": ("teacher", "student")}.get(method.learns_from, (method.learns_from,))
-    return from_answers(_answered(context, sources), formatter)
+    return from_answers(_answered(context, _answering(method)), formatter)
 
 
 def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
