@@ -44,10 +44,10 @@ def mean(values: Sequence[float] | Vector, seed: int = 0) -> Estimate:
 def mean_over_seeds(by_seed: Sequence[Sequence[float] | Vector], seed: int = 0) -> Estimate:
     """The mean of the means of several runs, each of a seed of its own, with a hierarchical bootstrap interval.
 
-    A resample draws seeds with replacement, then prompts of each seed drawn (Davison and Hinkley 1997, section 3.8): the
-    interval has the spread between runs in it and not only that between prompts. Of three seeds all draws fall on the
-    lowest one in 1 of 27 resamples, more than the 1 in 40 that is left out on either side, so that the ends are near
-    the lowest and the highest run. One seed gives `mean`.
+    A resample draws seeds with replacement, then prompts of each (Davison and Hinkley 1997, section 3.8): the interval
+    has the spread between runs in it and not only that between prompts. Of three seeds all draws fall on the lowest one
+    in 1 of 27 resamples, more than the 1 in 40 that is left out on either side, so that the ends are near the lowest
+    and the highest run. One seed gives `mean`.
 
     Raises:
         PladError: there are no seeds, or no values of one, or some are NaN.
