@@ -48,16 +48,23 @@ class Training(Optimisation):
 
     lora: Lora | None = None
 
+    @property
+    def flops_a_weight(self) -> int:
+        """Of a training token: 2 forwards, 4 backwards, 2 less where weights are frozen, 2 more to recompute."""
+        return (4 if self.lora else 6) + 2 * self.gradient_checkpointing
+
 
 class Distillation(Training):
     """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
-    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method.
+    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method; or
+    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included.
     """
 
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
 
 
 class ModelRole(Spec):

@@ -16,20 +16,27 @@ def markdown_table(table: Mapping[str, Any]) -> str:
     """The paper's columns, then each method beside the subject and the initial student, and what its training took."""
     subject = next(row["label"] for row in table["rows"] if row["name"] == table["subject"])
     heads = ["Method", "Words", *SHARES.values(), "RM WR by seed", f"RM WR − {_inline(subject)}'s", "Wins vs. initial"]
-    heads += COSTS.values()
+    heads += [head for head, _ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
     return "\n".join([*lines, *(_line(_cells(row)) for row in table["rows"]), "", NOTE]) + "\n"
 
 
-COSTS = {"seconds": "Training, s", "tokens": "Tokens trained", "generated": "Tokens generated", "memory": "Memory, MB"}
+COSTS = {
+    "seconds": ("Training, s", 1.0),
+    "tokens": ("Tokens trained", 1.0),
+    "generated": ("Tokens generated", 1.0),
+    "flops": ("TFLOP", 1e12),
+    "memory": ("Memory, MB", 1e6),
+}
+"""What a training took: the heading, and the unit that it is written in."""
 
 NOTE = (
     "Shares in per cent, means over the seeds. RM WR: wins over the human reference by the run's judge, ties half. In "
     "brackets 95 % intervals, a bootstrap over seeds and then over the prompts of each: they have the spread between "
     "seeds in them. Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no "
     "correction for their number. Tokens trained are those of the student's passes, without what a teacher reads; "
-    "generated are those of the answers learnt from, and of what is drawn in training. Memory is the most that the "
-    "training process held, its libraries included, or that tensors took on a GPU."
+    "generated are those of the answers learnt from, and of what is drawn in training. TFLOP is an estimate of both. "
+    "Memory is the most that the training process held, its libraries included, or that tensors took on a GPU."
 )
 
 
@@ -65,8 +72,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 def costs(row: Mapping[str, Any]) -> list[str]:
     """What a row's training took, in the order of COSTS."""
-    values = [row[key] / (1e6 if key == "memory" else 1) if row[key] is not None else None for key in COSTS]
-    return [MISSING if value is None else f"{value:,.0f}" for value in values]
+    return [MISSING if row[key] is None else f"{row[key] / unit:,.0f}" for key, (_, unit) in COSTS.items()]
 
 
 def _difference(found: Mapping[str, Any] | None) -> str:

@@ -125,11 +125,11 @@ def _cost(runs: Sequence[Run], name: str) -> dict[str, float | None]:
     """What a student's training took, the mean over the seeds; None where it was not trained, or not measured.
 
     Seconds, tokens of its passes, tokens generated for it (answers that it learns from, and what was drawn meanwhile),
-    and bytes of memory at the most.
+    estimated FLOPs with those of what was generated, and bytes of memory at the most.
     """
     task = f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
     records: list[Mapping[str, Any]] = [each.finished(task) or {} for each in runs]
-    spent = {"seconds": [record.get("seconds") for record in records]}
-    for key in ("tokens", "generated", "memory"):
+    spent: dict[str, list[Any]] = {"seconds": [record.get("seconds") for record in records]}
+    for key in ("tokens", "generated", "flops", "memory"):
         spent[key] = [record.get("summary", {}).get(key) for record in records]
     return {key: None if None in values else round(fmean(values), 2) for key, values in spent.items()}

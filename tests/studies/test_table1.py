@@ -34,7 +34,7 @@ def made(folder: Path, scores: dict[str, list[float]], seconds: float = 2.0) -> 
             for k, value in enumerate(values)
         ]
         (folder / "evaluation" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    summary = {"tokens": 1000 * seconds, "generated": 70, "memory": 8e6 * seconds}
+    summary = {"tokens": 1000 * seconds, "generated": 70, "flops": 3e12, "memory": 8e6 * seconds}
     tasks = {f"distill/{name}": {"seconds": seconds, "summary": summary} for name in ("dpo", "plad")}
     (folder / "manifest.json").write_text(json.dumps({"tasks": tasks}))
     return Run(folder)
@@ -92,7 +92,7 @@ def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
     assert cells[7].startswith("-50.0 (")
     assert cells[7].endswith(r"\*")
     assert cells[8].startswith("75.0 (")
-    assert cells[9:] == ["2", "2,500", "70", "20"]
+    assert cells[9:] == ["2", "2,500", "70", "3", "20"]
     rows = {row["name"]: row for row in csv.DictReader(csv_table(table).splitlines())}
     assert float(rows["dpo"]["win_rate"]) == 2.5 / 8
     assert float(rows["dpo"]["against_subject"]) == -0.5
