@@ -65,15 +65,20 @@ def steps_and_cost(
     context: Context, method: Method, loss: Loss, formatter: Formatter, data: Examples, text: Examples | None
 ) -> tuple[int, float]:
     """The steps that a method takes, and the FLOPs that this is."""
-    settings = context.recipe.distill
+    shared = context.recipe.distill
+    settings = shared.settings_of(method)
     sizes = _sizes(context)
     pairs = from_pairs(context.pairs(), formatter, RankingCalibration())
-    steps = settings.max_steps or round(-(-len(pairs) // settings.batch_size) * settings.epochs)
+    steps = _steps(settings, pairs)
     own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, method.answered_by))
-    if settings.equal == "compute":
+    if shared.equal == "compute":
         both = _answers(context, sizes, formatter, ("teacher", "student"))
-        steps = own.steps_for(cost(sizes, settings, RankingCalibration(), pairs, None, both).of(steps))
+        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), pairs, None, both).of(_steps(shared, pairs)))
     return steps, own.of(steps)
+
+
+def _steps(settings: Distillation, pairs: Examples) -> int:
+    return settings.max_steps or round(-(-len(pairs) // settings.batch_size) * settings.epochs)
 
 
 def _sizes(context: Context) -> Sizes:

@@ -31,8 +31,7 @@ def distill(context: Context, name: str) -> dict[str, Any]:
     if loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
-    rate = method.learning_rate or recipe.distill.learning_rate
-    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
+    settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
     base = context.run.path("models", "student")
     summary = train_model(context, name, model, tokenizer, loss, data, settings, base=base)
     return summary | {"flops": flops, "generated": _generated(context, method) + summary.get("drawn", 0)}
