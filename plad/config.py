@@ -48,16 +48,30 @@ class Training(Optimisation):
 
     lora: Lora | None = None
 
+    @property
+    def flops_a_weight(self) -> int:
+        """Of a training token: 2 forwards, 4 backwards, 2 less where weights are frozen, 2 more to recompute."""
+        return (4 if self.lora else 6) + 2 * self.gradient_checkpointing
+
 
 class Distillation(Training):
     """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
-    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method.
+    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method; or
+    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included.
     """
 
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
+
+    def settings_of(self, method: Method) -> Distillation:
+        """Those of a method's own training: its rate, batch and rank where it names them."""
+        own = {name: value for name in ("learning_rate", "batch_size") if (value := getattr(method, name))}
+        if self.lora is not None and method.lora_rank:
+            own["lora"] = self.lora.model_copy(update={"r": method.lora_rank})
+        return self.model_copy(update=own)
 
 
 class ModelRole(Spec):
@@ -117,6 +131,11 @@ class Evaluation(Spec):
     def pairwise(self) -> bool:
         """Whether the judge compares two answers, as opposed to scoring one."""
         return is_pairwise(self.judge)
+
+    @property
+    def trains_judge(self) -> bool:
+        """Whether the run itself makes the judge."""
+        return needs_training(self.judge)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -224,6 +243,13 @@ class Recipe(Spec):
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        for name, method in self.methods.items():
+            if method.lora_rank and self.distill.lora is None:
+                yield (
+                    "distill.lora",
+                    f"method {name} names a lora_rank of {method.lora_rank}, but distill.lora is null: the student is "
+                    "trained whole. Set it, such as `lora: {}`, or take the rank away.",
+                )
         for label, scorer in self.evaluate.others.items():
             if needs_training(scorer):
                 yield (
@@ -266,6 +292,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
         _override(data, override, marks)
+    return _validated(data, marks, path)
+
+
+def _validated(data: Mapping[str, Any], marks: Marks, path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -275,6 +305,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         told = [f"{_where(place.split('.'), marks, path)}: {place}: {problem}" for place, problem in problems]
         raise PladError("\n".join(told))
     return recipe
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some dotted settings changed.
+
+    Raises:
+        PladError: as `load_recipe`.
+    """
+    data: dict[str, Any] = recipe.model_dump(mode="json")
+    marks: Marks = {}
+    for override in overrides:
+        _override(data, override, marks)
+    return _validated(data, marks, Path("the recipe"))
 
 
 def parse_settings(overrides: Sequence[str]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +20,7 @@ from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method
 from plad.progress import Display
-from plad.runs import Run, describe_path, fingerprint, timed
+from plad.runs import Run, describe_path, fingerprint, link, timed
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
@@ -60,7 +60,9 @@ def plan(recipe: Recipe) -> list[Task]:
             _task(f"sample/{name}", partial(stages.sample, name=name), settings, [_trained(recipe, name)], output)
         )
     settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
-    tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
+    tasks.append(
+        _task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl", "pairs.json")
+    )
     tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
     return tasks + _evaluate(recipe, data)
 
@@ -74,11 +76,19 @@ def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
     return found
 
 
-def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None, force: Iterable[str] = ()) -> Run:
+def run(
+    recipe: Recipe,
+    folder: Path,
+    display: Display,
+    only: str | None = None,
+    force: Iterable[str] = (),
+    beside: Sequence[Path] = (),
+) -> Run:
     """Run what is not done yet; with `only`, one stage, for which those before it must be done.
 
     Args:
         force: stages to run again whatever the folder records.
+        beside: other run folders; what one of them has done from equal settings is taken from there.
 
     Raises:
         PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
@@ -99,7 +109,8 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
         for task in todo:
             # Forgotten before it is begun, and its followers too: should this process end here, they are still due.
             run.forget([task.name, *(other.name for other in tasks if task.name in other.after)])
-            _execute(run, recipe, task, marks[task.name], display)
+            if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
+                _execute(run, recipe, task, marks[task.name], display)
     return run
 
 
@@ -149,7 +160,9 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [describe_path(Path(file)) for file in files if file],
     }
-    return _task("prepare", stages.prepare, settings, [], *(f"data/{name}.jsonl" for name in stages.SPLITS))
+    outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
+    outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
+    return _task("prepare", stages.prepare, settings, [], *outputs)
 
 
 def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
@@ -166,7 +179,8 @@ def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
 def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     taught = ("judge", "judge_prompts", "judge_samples")
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
-    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
+    made = ["judge"] if recipe.evaluate.trains_judge else []
+    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)]
     names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
@@ -175,7 +189,8 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         if recipe.evaluate.pairwise and name != "student":
             after.append("evaluate/student")
         work, settings = partial(stages.answer, name=name), sampling | _asked(recipe, data, name)
-        tasks.append(_task(f"evaluate/{name}", work, settings, after, f"evaluation/{name}.jsonl"))
+        outputs = [f"evaluation/{name}.jsonl", *_verdicts(recipe, name)]
+        tasks.append(_task(f"evaluate/{name}", work, settings, after, *outputs))
     answers = [f"evaluate/{name}" for name in names]
     for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
         outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]
@@ -190,6 +205,14 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
 
 
+def _verdicts(recipe: Recipe, name: str) -> list[str]:
+    """Where a pairwise judge's replies on a model's answers go."""
+    if not recipe.evaluate.pairwise:
+        return []
+    opponents = ["reference"] if name == "student" else ["reference", "student"]
+    return [f"evaluation/verdicts/{name}-{opponent}.jsonl" for opponent in opponents]
+
+
 def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
         "calibration": data["evaluate"]["calibration"],
@@ -199,7 +222,8 @@ def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     }
     after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
     work = partial(stages.calibrate, names=names)
-    return _task("evaluate/calibration", work, settings, after, "evaluation/calibration.json")
+    outputs = [f"evaluation/calibration/{name}.jsonl" for name in names]
+    return _task("evaluate/calibration", work, settings, after, *outputs, "evaluation/calibration.json")
 
 
 def _task(name: str, work: stages.Stage, settings: Mapping[str, Any], after: list[str], *outputs: str) -> Task:
@@ -210,12 +234,15 @@ def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]
     """The tasks that are not done, and all that follow one of them."""
     again: set[str] = set()
     for task in tasks:
-        record = run.finished(task.name) or {}
-        whole = all(run.path(output).exists() for output in task.outputs)
-        done = record.get("fingerprint") == marks[task.name] and whole and task.stage not in force
+        done = _done(run, task, marks[task.name]) and task.stage not in force
         if not done or again & set(task.after):
             again.add(task.name)
     return [task for task in tasks if task.name in again]
+
+
+def _done(run: Run, task: Task, mark: str) -> bool:
+    record = run.finished(task.name) or {}
+    return record.get("fingerprint") == mark and all(run.path(output).exists() for output in task.outputs)
 
 
 def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
@@ -258,6 +285,18 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) 
     run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=dict(task.settings))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
+
+
+def _taken(run: Run, task: Task, mark: str, others: Iterable[Run], display: Display) -> bool:
+    """Take a task's outputs from a run that has done it. A report is of one run, and names its times and versions."""
+    source = next((other for other in others if task.stage != "report" and _done(other, task, mark)), None)
+    if source is None:
+        return False
+    for output in task.outputs:
+        link(source.path(output), run.path(output))
+    run.record(task.name, **(source.finished(task.name) or {}))
+    display.event("taken", name=task.name, source=str(source.folder))
+    return True
 
 
 @contextmanager

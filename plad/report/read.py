@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,18 +49,23 @@ class RunFiles:
 
     def hue(self, name: str) -> str:
         """The colour of a model, by its part in the run: methods share colours only where there are many."""
-        if name == self.subject:
-            return SUBJECT
-        if name in MODELS:
-            return name
-        others = sorted({*self.answers, *self.histories} - {*MODELS, self.subject})
-        return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
+        return hue_of(name, self.subject, {*self.answers, *self.histories})
 
     def label(self, name: str) -> str:
         """What to call a model: the evaluation's own label where it gives one."""
         rows = self.results.get("rows", ()) if self.results else ()
         own = {str(row["name"]): str(row["label"]) for row in rows if row.get("label")}
         return own.get(name, LABELS.get(name, name))
+
+
+def hue_of(name: str, subject: str, names: Iterable[str]) -> str:
+    """The colour of one of the models named."""
+    if name == subject:
+        return SUBJECT
+    if name in MODELS:
+        return name
+    others = sorted({*names} - {*MODELS, subject})
+    return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
 
 
 def read_run(run: Path) -> RunFiles:
