@@ -58,6 +58,8 @@ class Distillation(Training):
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
+    replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
 
 
 class ModelRole(Spec):
@@ -212,6 +214,12 @@ class Recipe(Spec):
                 f"{self.teacher.model.type}. Set it to null.",
             )
         loss, pairs = self.distill.loss, self.pairs
+        if self.distill.rounds > 1 and self.distill.method.learns_from != "pairs":
+            yield (
+                "distill.rounds",
+                f"a round makes new pairs, but a method of type {self.distill.method.type} learns from "
+                f"{self.distill.method.learns_from}. Set it to 1, or use `type: plad`.",
+            )
         if self._scores_needed and pairs.scorer is None:
             yield (
                 "distill.loss",

@@ -61,8 +61,13 @@ def plan(recipe: Recipe) -> list[Task]:
         )
     settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
     tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
-    tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
-    return tasks + _evaluate(recipe, data)
+    judge = _judge(data)
+    *compared, subject = recipe.methods.items()
+    tasks += [_distill(name, method, data) for name, method in compared]
+    if recipe.distill.rounds == 1:
+        return [*tasks, _distill(*subject, data), judge, *_evaluate(recipe, data)]
+    # Whether a round is followed by another is for the judge to say.
+    return [*tasks, judge, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
 
 
 def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
@@ -153,7 +158,8 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    optimisation = {key: value for key, value in data["distill"].items() if key not in ("method", "loss")}
+    apart = ("method", "loss", "rounds", "replay")
+    optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
     settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
@@ -163,10 +169,47 @@ def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
 
-def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> list[Task]:
+    """The student's rounds, each its pairs, its training and its check, and the one that is kept.
+
+    All that the recipe allows are here; those behind a check that ends them find nothing to do.
+    """
+    tasks = [_check_round(recipe, name, 0, data, _asked(recipe, data, "teacher"))]
+    training = _distill(name, method, data)
+    for k in range(1, recipe.distill.rounds + 1):
+        after, work = [*training.after, tasks[-1].name], partial(stages.train_round, name=name, number=k)
+        if k > 1:
+            again = {"sample": data["sample"], "pairs": data["pairs"], "replay": data["distill"]["replay"]}
+            pairs = partial(stages.pair_again, name=name, number=k)
+            tasks.append(_task(f"distill/{name}@{k}/pairs", pairs, again, after, f"rounds/{k}/pairs.jsonl"))
+            after.append(tasks[-1].name)
+        tasks.append(_task(f"distill/{name}@{k}", work, training.settings, after))
+        tasks.append(_check_round(recipe, name, k, data))
+    keep = partial(stages.keep_best, name=name)
+    outputs = ("rounds.json", f"models/{name}")
+    after = [task.name for task in tasks]
+    return [*tasks, _task(f"distill/{name}", keep, {"rounds": recipe.distill.rounds}, after, *outputs)]
+
+
+def _check_round(
+    recipe: Recipe, name: str, number: int, data: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> Task:
+    """With the initial student, which is round 0, the teacher answers too."""
+    settings = {"sampling": data["evaluate"]["sampling"] or data["sample"], **(asked or {})}
+    trained = [f"distill/{name}@{number}"] if number else ["sft/student", _trained(recipe, "teacher")]
+    before = [f"distill/{name}@{number - 1}/check"] if number else []
+    work, after = partial(stages.check_round, name=name, number=number), [*trained, *before, "evaluate/judge"]
+    return _task(f"distill/{name}@{number}/check", work, settings, after, f"rounds/{number}/check.json")
+
+
+def _judge(data: Mapping[str, Any]) -> Task:
     taught = ("judge", "judge_prompts", "judge_samples")
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
-    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
+    return _task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])
+
+
+def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+    tasks = []
     names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
@@ -246,7 +289,9 @@ def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
         raise PladError(
             f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder."
         )
-    return [task for task in tasks if task in todo and task.stage == stage]
+    # The rounds of distill need the judge, which is of a later stage.
+    needed = {name for task in tasks if task.stage == stage for name in task.after}
+    return [task for task in tasks if task in todo and (task.stage == stage or task.name in needed)]
 
 
 def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
