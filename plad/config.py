@@ -48,11 +48,17 @@ class Training(Optimisation):
 
     lora: Lora | None = None
 
+    @property
+    def flops_a_weight(self) -> int:
+        """Of a training token: 2 forwards, 4 backwards, 2 less where weights are frozen, 2 more to recompute."""
+        return (4 if self.lora else 6) + 2 * self.gradient_checkpointing
+
 
 class Distillation(Training):
     """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
-    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method.
+    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method; or
+    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included.
     """
 
     method: AnyMethod = Field(Plad(), description="what the run is about")
@@ -60,6 +66,7 @@ class Distillation(Training):
     lora: Lora | None = Lora()
     rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
     replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
+    equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
 
 
 class ModelRole(Spec):
@@ -73,6 +80,9 @@ class TeacherRole(ModelRole):
     """A teacher may also be one of which nothing but text is seen: an API, or a file of recorded answers."""
 
     model: Teacher
+    samples: int | None = Field(
+        None, ge=1, description="its answers to a prompt of the distillation half; sample.samples where null"
+    )
 
     @property
     def text_only(self) -> bool:
@@ -88,9 +98,16 @@ class Sample(Sampling):
 
 
 class Pairing(Spec):
-    """How pairs are made. The scorer is used where the loss needs scores, or pairs are ordered by them."""
+    """How pairs are made. The scorer is used where the loss needs scores, or answers are chosen or ordered by them."""
 
     scorer: Scorer | None = None
+    positives: Literal["first", "best"] = Field(
+        "first", description="the teacher's first answer, or of several the one that the scorer likes best"
+    )
+    negatives: Literal["first", "all", "hardest", "random"] = Field(
+        "first",
+        description="which of the student's answers to a prompt; hardest is the one that it thinks likeliest",
+    )
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
     hygiene: Hygiene = Hygiene()
 
@@ -119,6 +136,11 @@ class Evaluation(Spec):
     def pairwise(self) -> bool:
         """Whether the judge compares two answers, as opposed to scoring one."""
         return is_pairwise(self.judge)
+
+    @property
+    def trains_judge(self) -> bool:
+        """Whether the run itself makes the judge."""
+        return needs_training(self.judge)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -226,6 +248,7 @@ class Recipe(Spec):
                 f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
                 "Name a scorer there (such as `type: embedding`), or use `type: ranking`.",
             )
+        yield from self._sample_problems()
         if pairs.real_share and pairs.scorer is None:
             yield (
                 "pairs.real_share",
@@ -247,10 +270,36 @@ class Recipe(Spec):
                 "Lower it, or raise prompt.max_response_tokens.",
             )
 
+    def _sample_problems(self) -> Iterator[tuple[str, str]]:
+        """Choices among the answers to a prompt that leave nothing to choose."""
+        if self.pairs.positives == "best":
+            if self.pairs.scorer is None:
+                yield (
+                    "pairs.positives",
+                    "the best of the teacher's answers is for a scorer to say, but pairs.scorer is null. "
+                    "Name one there (such as `type: embedding`), or set it to first.",
+                )
+            if (count := self.sampling_of("teacher").samples) < 2:
+                yield (
+                    "pairs.positives",
+                    f"the best is chosen of several answers, but the teacher gives {count}. Raise teacher.samples.",
+                )
+        if self.pairs.negatives != "first" and self.sample.samples < 2:
+            yield (
+                "pairs.negatives",
+                f"{self.pairs.negatives} is of several answers, but the student gives {self.sample.samples}. "
+                "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
+            )
+
+    def sampling_of(self, name: str) -> Sample:
+        """How a model answers the distillation half; the teacher may give another number of answers."""
+        own = self.teacher.samples if name == "teacher" else None
+        return self.sample.model_copy(update={"samples": own or self.sample.samples})
+
     @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
-        return self._scores_needed or self.pairs.real_share > 0
+        return self._scores_needed or self.pairs.real_share > 0 or self.pairs.positives == "best"
 
     @property
     def _scores_needed(self) -> bool:
@@ -274,6 +323,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
         _override(data, override, marks)
+    return _validated(data, marks, path)
+
+
+def _validated(data: Mapping[str, Any], marks: Marks, path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -283,6 +336,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         told = [f"{_where(place.split('.'), marks, path)}: {place}: {problem}" for place, problem in problems]
         raise PladError("\n".join(told))
     return recipe
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some dotted settings changed.
+
+    Raises:
+        PladError: as `load_recipe`.
+    """
+    data: dict[str, Any] = recipe.model_dump(mode="json")
+    marks: Marks = {}
+    for override in overrides:
+        _override(data, override, marks)
+    return _validated(data, marks, Path("the recipe"))
 
 
 def parse_settings(overrides: Sequence[str]) -> dict[str, Any]:

@@ -129,7 +129,7 @@ class _Estimate:
             if (sft := getattr(recipe, name).sft) is not None:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
-            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sample))
+            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sampling_of(name)))
         for name, method in recipe.methods.items():
             responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
             found.append(self._training(f"distill/{name}", "student", len(data.distill), recipe.distill, responses))
@@ -156,8 +156,7 @@ class _Estimate:
         seen = settings.max_steps * settings.batch_size if settings.max_steps else round(examples * settings.epochs)
         length = self.lengths[name]
         prompt_tokens, tokens = round(seen * length.prompt), round(seen * responses * length.answer)
-        passes = 4 if settings.lora else 6
-        flops = float(passes + 2 * settings.gradient_checkpointing) * self.weights[name] * (prompt_tokens + tokens)
+        flops = float(settings.flops_a_weight) * self.weights[name] * (prompt_tokens + tokens)
         return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
 
     def _answers(self, task: str, name: str, prompts: int, sampling: Sample) -> Line:

@@ -23,6 +23,14 @@ class Method(Spec):
     learning_rate: float | None = Field(None, gt=0, description="that of distill where null")
 
     @property
+    def answered_by(self) -> tuple[str, ...]:
+        """The models whose answers to the distillation half it learns from."""
+        both = ("teacher", "student")
+        none: tuple[str, ...] = ()
+        found = {"references": none, "samples": none, "both": both, "pairs": both}
+        return found.get(self.learns_from, (self.learns_from,))
+
+    @property
     def calibrated(self) -> bool:
         """Whether its loss is the recipe's distill.loss."""
         return False

@@ -12,6 +12,7 @@ from plad.stages.context import SPLITS, Context, Stage
 from plad.stages.distill import distill
 from plad.stages.evaluate import answer, score_also, summarise
 from plad.stages.judge import train_judge
+from plad.stages.models import with_weights
 from plad.stages.pair import pair
 from plad.stages.prepare import prepare
 from plad.stages.report import report
@@ -40,4 +41,5 @@ __all__ = [
     "train_judge",
     "train_round",
     "white_box",
+    "with_weights",
 ]

@@ -10,6 +10,7 @@ from plad.methods import Method
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_same_tokens
 from plad.records import PreferencePair, Prompt
+from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
 from plad.stages.models import formatter_of, load
 from plad.stages.train import train_model
@@ -17,7 +18,7 @@ from plad.training.examples import Examples, from_answers, from_pairs, from_refe
 
 
 def distill(context: Context, name: str) -> dict[str, Any]:
-    """Train the initial student further by the method of that name. All take the steps that the pairs make."""
+    """Train the initial student further by the method of that name. All take equal steps, or cost the same."""
     return train_student(context, name, context.pairs(), "student", name)
 
 
@@ -36,17 +37,26 @@ def train_student(
     loss = method.objective(recipe.distill.loss)
     model, tokenizer = load(context, start)
     formatter = formatter_of(recipe.prompt, tokenizer, model)
-    steps = recipe.distill.max_steps or round(-(-len(pairs) // recipe.distill.batch_size) * recipe.distill.epochs)
-    rate = method.learning_rate or recipe.distill.learning_rate
-    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
     data: dict[str, Any] = {"train": _examples(context, method, formatter, loss, pairs)}
+    if (rollout := loss.rollout()) and rollout.with_text:
+        data["text"] = from_references(context.prompts("train"), formatter)
+    # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
+    answered_by = method.answered_by if start == "student" else ()
+    steps, flops = steps_and_cost(context, answered_by, loss, formatter, pairs, data["train"], data.get("text"))
     if loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
-    if (rollout := loss.rollout()) and rollout.with_text:
-        data["text"] = from_references(context.prompts("train"), formatter)
+    rate = method.learning_rate or recipe.distill.learning_rate
+    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
     base = context.run.path("models", start)
-    return train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
+    summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
+    return summary | {"flops": flops, "generated": _generated(context, answered_by) + summary.get("drawn", 0)}
+
+
+def _generated(context: Context, answered_by: Sequence[str]) -> int:
+    """Tokens of the answers that a method learns from, which were given before its training."""
+    records = (context.run.finished(f"sample/{name}") or {} for name in answered_by)
+    return sum(record.get("summary", {}).get("tokens", 0) for record in records)
 
 
 def _examples(
@@ -57,8 +67,7 @@ def _examples(
         return from_references(context.prompts("train"), formatter)
     if method.learns_from == "pairs":
         return from_pairs(pairs, formatter, loss)
-    sources = {"samples": (), "both": ("teacher", "student")}.get(method.learns_from, (method.learns_from,))
-    return from_answers(_answered(context, sources), formatter)
+    return from_answers(_answered(context, method.answered_by), formatter)
 
 
 def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:

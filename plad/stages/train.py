@@ -35,6 +35,7 @@ def train_model(
     """
     import torch
 
+    from plad.training.memory import peak_memory
     from plad.training.run import train
 
     _drop_torn_checkpoints(context.workspace)
@@ -45,7 +46,7 @@ def train_model(
             torch.manual_seed(context.seed(f"adapter {purpose or name}"))
             model = settings.lora.wrap(model, origin)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    with context.display.bar(f"training {name}", None) as advance:
+    with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged})
@@ -67,7 +68,7 @@ def train_model(
             )
         )
     _check_finite(name, summary, settings)
-    summary |= {"trainable": trainable, "examples": len(data["train"])}
+    summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
     return summary | publish_model(context, model, tokenizer, name)
 
 

@@ -96,7 +96,7 @@ def test_the_check_counts_wins_on_the_validation_split(two_rounds: tuple[Path, i
     assert [row["round"] for row in found["rounds"]] == [0, 1, 2]
     held_out = records(folder / "data" / "validation.jsonl", Prompt)
     for row, name in zip(found["rounds"], ("student", "plad@1", "plad@2"), strict=True):
-        rated = records(folder / "rounds" / str(row["round"]) / f"validation-{name}.jsonl", EvalRow)
+        rated = records(folder / "rounds" / str(row["round"]) / "check" / f"{name}.jsonl", EvalRow)
         assert [one.id for one in rated] == [prompt.id for prompt in held_out]
         # The teacher repeats the references, so it wins where the student has less than all of ROUGE-L.
         short = sum(one.rougeL < 1 for one in rated)
@@ -141,8 +141,9 @@ def test_a_teacher_that_does_not_win_ends_the_rounds(tiny_recipe: Path, tmp_path
     last = rounds["rounds"][-1]
     assert last["round"] == 1
     assert "does not exclude that they are equal" in last["why"]
-    assert not (folder / "models" / "plad@2").exists()
     assert finished(folder)["distill/plad@3"]["summary"] == {"skipped": True}
+    assert weights_digest(folder / "models" / "plad@3") == weights_digest(folder / "models" / "plad@1")
+    assert again(folder) == [], "what found nothing to do is done"
     assert any("no other follows" in line for line in display.lines)
 
 
@@ -152,12 +153,17 @@ def test_of_the_best_rounds_the_last_is_kept(tiny_recipe: Path, tmp_path: Path) 
     rates = {0: 0.9, 1: 0.3, 2: 0.4, 3: 0.4, 4: 0.2}
     for number, value in rates.items():
         check = {"round": number, "win_rate": {"value": value}, "go_on": True}
-        write_json(made.path("rounds", str(number), "check.json"), check)
+        write_json(made.path("rounds", str(number), "check", "check.json"), check)
         if number:
-            made.record(f"distill/plad@{number}", summary={"steps": number, "tokens": 10 * number, "parameters": 7})
+            spent = {"steps": number, "tokens": 10 * number, "flops": 2.0, "generated": 100, "memory": number}
+            made.record(f"distill/plad@{number}", summary=spent | {"parameters": 7})
+            made.record(f"distill/plad@{number}/pairs", summary={"tokens": 3})
             write_json(made.path("models", f"plad@{number}", "config.json"), {"round": number})
     summary = keep_best(Context(made, recipe, Recorder(), made.workspace("keep", "0" * 12)), "plad")
-    assert summary == {"kept": 3, "rounds": 4, "steps": 10, "tokens": 100, "parameters": 7}
+    # The first round's answers, and those of three that the student gave anew.
+    assert summary.pop("generated") == 100 + 3 * 3
+    spent = {"steps": 10, "tokens": 100, "flops": 8.0, "memory": 4, "parameters": 7}
+    assert summary == {"kept": 3, "rounds": 4, **spent}
     assert json.loads(made.path("models", "plad", "config.json").read_text()) == {"round": 3}
 
 
