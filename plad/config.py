@@ -68,6 +68,13 @@ class Distillation(Training):
     replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
 
+    def settings_of(self, method: Method) -> Distillation:
+        """Those of a method's own training: its rate, batch and rank where it names them."""
+        own = {name: value for name in ("learning_rate", "batch_size") if (value := getattr(method, name))}
+        if self.lora is not None and method.lora_rank:
+            own["lora"] = self.lora.model_copy(update={"r": method.lora_rank})
+        return self.model_copy(update=own)
+
 
 class ModelRole(Spec):
     """A teacher or a student: where its weights come from, and its supervised fine-tuning (null for none)."""
@@ -255,6 +262,13 @@ class Recipe(Spec):
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        for name, method in self.methods.items():
+            if method.lora_rank and self.distill.lora is None:
+                yield (
+                    "distill.lora",
+                    f"method {name} names a lora_rank of {method.lora_rank}, but distill.lora is null: the student is "
+                    "trained whole. Set it, such as `lora: {}`, or take the rank away.",
+                )
         for label, scorer in self.evaluate.others.items():
             if needs_training(scorer):
                 yield (

@@ -132,7 +132,8 @@ class _Estimate:
             found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sampling_of(name)))
         for name, method in recipe.methods.items():
             responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
-            found.append(self._training(f"distill/{name}", "student", len(data.distill), recipe.distill, responses))
+            settings = recipe.distill.settings_of(method)
+            found.append(self._training(f"distill/{name}", "student", len(data.distill), settings, responses))
         if asked := _judged(recipe, data):
             once = recipe.sample.model_copy(update={"samples": 1})
             found.append(self._answers("evaluate/judge", "student", asked, once))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,7 @@ class RunFiles:
 
     def hue(self, name: str) -> str:
         """The colour of a model, by its part in the run: methods share colours only where there are many."""
-        if name == self.subject:
-            return SUBJECT
-        if name in MODELS:
-            return name
-        others = sorted({*self.answers, *self.histories} - {*MODELS, self.subject})
-        return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
+        return hue_of(name, self.subject, {*self.answers, *self.histories})
 
     def label(self, name: str) -> str:
         """What to call a model: the evaluation's own label where it gives one."""
@@ -64,6 +59,16 @@ class RunFiles:
         trained, _, number = name.partition("@")
         label = own.get(trained, LABELS.get(trained, trained))
         return f"{label}, round {number}" if number else label
+
+
+def hue_of(name: str, subject: str, names: Iterable[str]) -> str:
+    """The colour of one of the models named."""
+    if name == subject:
+        return SUBJECT
+    if name in MODELS:
+        return name
+    others = sorted({*names} - {*MODELS, subject})
+    return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
 
 
 def read_run(run: Path) -> RunFiles:

@@ -15,6 +15,7 @@ from typing import Any
 
 from plad.config import Distillation
 from plad.losses import Loss, RankingCalibration
+from plad.methods import Method
 from plad.models.prompts import Formatter
 from plad.records import PreferencePair
 from plad.stages.context import Context
@@ -63,6 +64,7 @@ def cost(
 
 def steps_and_cost(
     context: Context,
+    method: Method,
     answered_by: Sequence[str],
     loss: Loss,
     formatter: Formatter,
@@ -76,15 +78,20 @@ def steps_and_cost(
         answered_by: the models whose answers were given for it.
         pairs: what the steps are counted by, and what a cost is compared with.
     """
-    settings = context.recipe.distill
+    shared = context.recipe.distill
+    settings = shared.settings_of(method)
     sizes = _sizes(context)
     paired = from_pairs(pairs, formatter, RankingCalibration())
-    steps = settings.max_steps or round(-(-len(paired) // settings.batch_size) * settings.epochs)
+    steps = _steps(settings, paired)
     own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, answered_by))
-    if settings.equal == "compute":
+    if shared.equal == "compute":
         both = _answers(context, sizes, formatter, ("teacher", "student"))
-        steps = own.steps_for(cost(sizes, settings, RankingCalibration(), paired, None, both).of(steps))
+        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), paired, None, both).of(_steps(shared, paired)))
     return steps, own.of(steps)
+
+
+def _steps(settings: Distillation, pairs: Examples) -> int:
+    return settings.max_steps or round(-(-len(pairs) // settings.batch_size) * settings.epochs)
 
 
 def _sizes(context: Context) -> Sizes:

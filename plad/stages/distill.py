@@ -42,12 +42,12 @@ def train_student(
         data["text"] = from_references(context.prompts("train"), formatter)
     # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
     answered_by = method.answered_by if start == "student" else ()
-    steps, flops = steps_and_cost(context, answered_by, loss, formatter, pairs, data["train"], data.get("text"))
+    text = data.get("text")
+    steps, flops = steps_and_cost(context, method, answered_by, loss, formatter, pairs, data["train"], text)
     if loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
-    rate = method.learning_rate or recipe.distill.learning_rate
-    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
+    settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
     base = context.run.path("models", start)
     summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
     return summary | {"flops": flops, "generated": _generated(context, answered_by) + summary.get("drawn", 0)}

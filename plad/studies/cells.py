@@ -37,6 +37,11 @@ def run_cells(cells: Sequence[Cell], folder: Path, display: Display) -> list[Run
     runs = []
     for cell in cells:
         display.say(cell.name)
-        beside = [folder / name for name in names if name != cell.name]
-        runs.append(run(cell.recipe, folder / cell.name, display, beside=beside))
+        runs.append(run(cell.recipe, folder / cell.name, display, beside=others(folder / cell.name)))
     return runs
+
+
+def others(run_folder: Path) -> list[Path]:
+    """The run folders that stand beside one."""
+    found = sorted(manifest.parent for manifest in run_folder.parent.glob("*/manifest.json"))
+    return [folder for folder in found if folder != run_folder]

@@ -16,19 +16,19 @@ def markdown_table(table: Mapping[str, Any]) -> str:
     """The paper's columns, then each method beside the subject and the initial student, and what its training took."""
     subject = next(row["label"] for row in table["rows"] if row["name"] == table["subject"])
     heads = ["Method", "Words", *SHARES.values(), "RM WR by seed", f"RM WR − {_inline(subject)}'s", "Wins vs. initial"]
-    heads += [head for head, _ in COSTS.values()]
+    heads += [head for head, *_ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
     return "\n".join([*lines, *(_line(_cells(row)) for row in table["rows"]), "", NOTE]) + "\n"
 
 
 COSTS = {
-    "seconds": ("Training, s", 1.0),
-    "tokens": ("Tokens trained", 1.0),
-    "generated": ("Tokens generated", 1.0),
-    "flops": ("TFLOP", 1e12),
-    "memory": ("Memory, MB", 1e6),
+    "seconds": ("Training, s", 1.0, 0),
+    "tokens": ("Tokens trained", 1.0, 0),
+    "generated": ("Tokens generated", 1.0, 0),
+    "flops": ("TFLOP", 1e12, 1),
+    "memory": ("Memory, MB", 1e6, 0),
 }
-"""What a training took: the heading, and the unit that it is written in."""
+"""What a training took: the heading, the unit that it is written in, and its decimals."""
 
 NOTE = (
     "Shares in per cent, means over the seeds. RM WR: wins over the human reference by the run's judge, ties half. In "
@@ -72,7 +72,8 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 def costs(row: Mapping[str, Any]) -> list[str]:
     """What a row's training took, in the order of COSTS."""
-    return [MISSING if row[key] is None else f"{row[key] / unit:,.0f}" for key, (_, unit) in COSTS.items()]
+    written = COSTS.items()
+    return [MISSING if row[key] is None else f"{row[key] / unit:,.{digits}f}" for key, (_, unit, digits) in written]
 
 
 def _difference(found: Mapping[str, Any] | None) -> str:

@@ -30,7 +30,7 @@ MEANS = ("words", "rouge1", "rouge2", "rougeL")
 def make_table1(
     recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display, trials: int = 0
 ) -> dict[str, Any]:
-    """Run what is not done yet, and write table1.json, .md and .csv into the folder.
+    """Run what is not done yet, and write table1.json, .md, .csv and .html into the folder.
 
     Args:
         trials: settings to try for each method on the validation split beforehand; 0 for those of the recipe.
@@ -51,7 +51,15 @@ def make_table1(
     write_json(folder / "table1.json", table)
     write_text(folder / "table1.md", markdown_table(table))
     write_text(folder / "table1.csv", csv_table(table))
+    write_text(folder / "table1.html", _page(table, recipe))
     return table
+
+
+def _page(table: dict[str, Any], recipe: Recipe) -> str:
+    # Charts need matplotlib, which takes most of a second to import; `plad --help` shouldn't pay that.
+    from plad.studies.page import html_page
+
+    return html_page(table, f"Table 1: {recipe.task.source.type}", recipe.to_yaml())
 
 
 def collect(runs: Sequence[Run]) -> dict[str, Any]:

@@ -5,10 +5,17 @@ Shape legend: N rows, L row length.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import eager_mask
+
+from plad.training.head import compute_dtype
 
 
 def attention_mask(causal_lm: Any, example_NL: Tensor, branch_NL: Tensor, position_NL: Tensor) -> Any:
@@ -19,7 +26,9 @@ def attention_mask(causal_lm: Any, example_NL: Tensor, branch_NL: Tensor, positi
     """
     config = causal_lm.config.get_text_config()
     window = getattr(config, "sliding_window", None)
-    form: Any = {"flex_attention": _blocks, "eager": _additive}.get(causal_lm.config._attn_implementation, _dense)
+    form: Any = {"flex_attention": _blocks, "eager": _additive, QUICK: _additive}.get(
+        causal_lm.config._attn_implementation, _dense
+    )
 
     def made(window: int | None) -> Any:
         return form(causal_lm, example_NL, branch_NL, position_NL, window)
@@ -41,7 +50,7 @@ def _dense(_: Any, example_NL: Tensor, branch_NL: Tensor, position_NL: Tensor, w
 
 
 def _additive(causal_lm: Any, *layout: Any) -> Tensor:
-    mask, dtype = _dense(causal_lm, *layout), next(causal_lm.parameters()).dtype
+    mask, dtype = _dense(causal_lm, *layout), compute_dtype(next(causal_lm.parameters()))
     return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
 
 
@@ -55,3 +64,55 @@ def _blocks(_: Any, example_NL: Tensor, branch_NL: Tensor, position_NL: Tensor, 
 
     N, L = example_NL.shape
     return create_block_mask(visible, N, None, L, L, device=example_NL.device)
+
+
+QUICK = "plad_quick"
+"""The name under which transformers finds `_attend`."""
+
+AT_ONCE = 2**24
+"""Attention weights of a layer that are held for the backward pass, 32 MB in bf16."""
+
+
+@contextmanager
+def quick_attention(model: Any) -> Iterator[None]:
+    """Within, short rows attend by two matrix products and a softmax, for bf16 on a processor.
+
+    SDPA's kernel takes two to four times as long there, most of it backwards. In fp32 it is as fast, and in long
+    rows it saves memory.
+    """
+    config = model.config.get_text_config()
+    if config._attn_implementation != "sdpa" or config.is_encoder_decoder:
+        yield
+        return
+    AttentionInterface.register(QUICK, _attend)
+    AttentionMaskInterface.register(QUICK, eager_mask)
+    config._attn_implementation = QUICK
+    try:
+        yield
+    finally:
+        config._attn_implementation = "sdpa"
+
+
+def _attend(
+    module: Any,
+    query_NHLD: Tensor,
+    key_NKMD: Tensor,
+    value_NKMD: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **more: Any,
+) -> tuple[Tensor, None]:
+    """softmax(s · q kᵀ + mask) v. The H heads of queries that share one of the K of keys go through one product."""
+    N, H, L, D = query_NHLD.shape
+    K, M = key_NKMD.shape[1:3]
+    if N * H * L * M > AT_ONCE or attention_mask is None:
+        mask = None if attention_mask is None else attention_mask.to(query_NHLD.dtype)
+        return sdpa_attention_forward(module, query_NHLD, key_NKMD, value_NKMD, mask, dropout, scaling, **more)
+    scale = D**-0.5 if scaling is None else scaling
+    query = (query_NHLD * scale).reshape(N, K, H // K * L, D)
+    scores = (query @ key_NKMD.transpose(2, 3)).view(N, H, L, M)
+    weights = (scores + attention_mask[..., :M].to(scores.dtype)).softmax(-1)
+    weights = nn.functional.dropout(weights, dropout, module.training)
+    attended = (weights.view(N, K, H // K * L, M) @ value_NKMD).view(N, H, L, D)
+    return attended.transpose(1, 2).contiguous(), None

@@ -83,7 +83,7 @@ class _FrozenHead(torch.autograd.Function):
     def forward(
         ctx: Any, hidden_SD: Tensor, weight_VD: Tensor, bias_V: Tensor | None, target_S: Tensor, cap: float | None
     ) -> Tensor:
-        dtype = _compute_dtype(hidden_SD)
+        dtype = compute_dtype(hidden_SD)
         weight = weight_VD.to(dtype)
         bias = None if bias_V is None else bias_V.to(dtype)
         raw_SV = nn.functional.linear(hidden_SD.to(dtype), weight, bias).float()
@@ -108,7 +108,7 @@ def _capped(logits_SV: Tensor, cap: float | None) -> Tensor:
     return cap * torch.tanh(logits_SV / cap) if cap else logits_SV
 
 
-def _compute_dtype(hidden_SD: Tensor) -> torch.dtype:
+def compute_dtype(hidden_SD: Tensor) -> torch.dtype:
     """What a linear layer would compute in here: autocast's dtype, or the input's own."""
     device = hidden_SD.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else hidden_SD.dtype

@@ -92,7 +92,7 @@ def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
     assert cells[7].startswith("-50.0 (")
     assert cells[7].endswith(r"\*")
     assert cells[8].startswith("75.0 (")
-    assert cells[9:] == ["2", "2,500", "70", "3", "20"]
+    assert cells[9:] == ["2", "2,500", "70", "3.0", "20"]
     rows = {row["name"]: row for row in csv.DictReader(csv_table(table).splitlines())}
     assert float(rows["dpo"]["win_rate"]) == 2.5 / 8
     assert float(rows["dpo"]["against_subject"]) == -0.5
@@ -128,6 +128,7 @@ def test_a_study_continues_what_is_there(tiny_recipe: Path, copy_of_run: Callabl
     assert [row["name"] for row in table["rows"]] == ["teacher", "student", "sft", "seqkd", "dpo", "plad"]
     assert all(row["seconds"] > 0 for row in table["rows"])
     assert (out / "table1.md").read_text().count("\n| ") == 2 + 6
+    assert "<svg" in (out / "table1.html").read_text()
 
 
 @pytest.mark.parametrize(
