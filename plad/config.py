@@ -64,6 +64,8 @@ class Distillation(Training):
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
+    replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
 
     def settings_of(self, method: Method) -> Distillation:
@@ -85,6 +87,9 @@ class TeacherRole(ModelRole):
     """A teacher may also be one of which nothing but text is seen: an API, or a file of recorded answers."""
 
     model: Teacher
+    samples: int | None = Field(
+        None, ge=1, description="its answers to a prompt of the distillation half; sample.samples where null"
+    )
 
     @property
     def text_only(self) -> bool:
@@ -100,9 +105,16 @@ class Sample(Sampling):
 
 
 class Pairing(Spec):
-    """How pairs are made. The scorer is used where the loss needs scores, or pairs are ordered by them."""
+    """How pairs are made. The scorer is used where the loss needs scores, or answers are chosen or ordered by them."""
 
     scorer: Scorer | None = None
+    positives: Literal["first", "best"] = Field(
+        "first", description="the teacher's first answer, or of several the one that the scorer likes best"
+    )
+    negatives: Literal["first", "all", "hardest", "random"] = Field(
+        "first",
+        description="which of the student's answers to a prompt; hardest is the one that it thinks likeliest",
+    )
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
     hygiene: Hygiene = Hygiene()
 
@@ -231,12 +243,19 @@ class Recipe(Spec):
                 f"{self.teacher.model.type}. Set it to null.",
             )
         loss, pairs = self.distill.loss, self.pairs
+        if self.distill.rounds > 1 and self.distill.method.learns_from != "pairs":
+            yield (
+                "distill.rounds",
+                f"a round makes new pairs, but a method of type {self.distill.method.type} learns from "
+                f"{self.distill.method.learns_from}. Set it to 1, or use `type: plad`.",
+            )
         if self._scores_needed and pairs.scorer is None:
             yield (
                 "distill.loss",
                 f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
                 "Name a scorer there (such as `type: embedding`), or use `type: ranking`.",
             )
+        yield from self._sample_problems()
         if pairs.real_share and pairs.scorer is None:
             yield (
                 "pairs.real_share",
@@ -265,10 +284,36 @@ class Recipe(Spec):
                 "Lower it, or raise prompt.max_response_tokens.",
             )
 
+    def _sample_problems(self) -> Iterator[tuple[str, str]]:
+        """Choices among the answers to a prompt that leave nothing to choose."""
+        if self.pairs.positives == "best":
+            if self.pairs.scorer is None:
+                yield (
+                    "pairs.positives",
+                    "the best of the teacher's answers is for a scorer to say, but pairs.scorer is null. "
+                    "Name one there (such as `type: embedding`), or set it to first.",
+                )
+            if (count := self.sampling_of("teacher").samples) < 2:
+                yield (
+                    "pairs.positives",
+                    f"the best is chosen of several answers, but the teacher gives {count}. Raise teacher.samples.",
+                )
+        if self.pairs.negatives != "first" and self.sample.samples < 2:
+            yield (
+                "pairs.negatives",
+                f"{self.pairs.negatives} is of several answers, but the student gives {self.sample.samples}. "
+                "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
+            )
+
+    def sampling_of(self, name: str) -> Sample:
+        """How a model answers the distillation half; the teacher may give another number of answers."""
+        own = self.teacher.samples if name == "teacher" else None
+        return self.sample.model_copy(update={"samples": own or self.sample.samples})
+
     @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
-        return self._scores_needed or self.pairs.real_share > 0
+        return self._scores_needed or self.pairs.real_share > 0 or self.pairs.positives == "best"
 
     @property
     def _scores_needed(self) -> bool:

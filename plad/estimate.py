@@ -129,7 +129,7 @@ class _Estimate:
             if (sft := getattr(recipe, name).sft) is not None:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
-            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sample))
+            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sampling_of(name)))
         for name, method in recipe.methods.items():
             responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
             settings = recipe.distill.settings_of(method)

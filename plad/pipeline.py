@@ -27,6 +27,9 @@ STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 FORMAT = 2
 """Raised when a stage comes to write something else for the same recipe."""
 
+CHOICES = ("positives", "negatives")
+"""Settings of pairs that choose among several answers."""
+
 
 @dataclass(frozen=True)
 class Task:
@@ -55,16 +58,21 @@ def plan(recipe: Recipe) -> list[Task]:
         )
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
-        settings = data["sample"] | _asked(recipe, data, name)
+        settings = data["sample"] | {"samples": recipe.sampling_of(name).samples} | _asked(recipe, data, name)
         tasks.append(
             _task(f"sample/{name}", partial(stages.sample, name=name), settings, [_trained(recipe, name)], output)
         )
-    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
+    settings = _pairing(recipe, data)
     tasks.append(
         _task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl", "pairs.json")
     )
-    tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
-    return tasks + _evaluate(recipe, data)
+    judge = _judge(recipe, data)
+    *compared, subject = recipe.methods.items()
+    tasks += [_distill(name, method, data) for name, method in compared]
+    if recipe.distill.rounds == 1:
+        return [*tasks, _distill(*subject, data), judge, *_evaluate(recipe, data)]
+    # Whether a round is followed by another is for the judge to say.
+    return [*tasks, judge, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
 
 
 def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
@@ -129,9 +137,27 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _determining(data: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost."""
+    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost.
+
+    Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
+    were run before did not have, where it has no say.
+    """
     model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
-    return data | {"teacher": data["teacher"] | {"model": model}}
+    teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
+    chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
+    return data | {"teacher": teacher, "pairs": chosen}
+
+
+def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What pairs depend on beside the answers that they are made of."""
+    pairs = data["pairs"]
+    settings = {"pairs": pairs if recipe.scores_pairs else None, "hygiene": pairs["hygiene"]}
+    settings |= {key: pairs[key] for key in CHOICES if key in pairs}
+    return settings | ({"normalise": _normalise(data)} if pairs.get("negatives") == "hardest" else {})
+
+
+def _normalise(data: Mapping[str, Any]) -> str:
+    return str(data["distill"]["loss"]["normalise"])
 
 
 def _trained(recipe: Recipe, name: str) -> str:
@@ -166,7 +192,8 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    optimisation = {key: value for key, value in data["distill"].items() if key not in ("method", "loss")}
+    apart = ("method", "loss", "rounds", "replay")
+    optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
     settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
@@ -176,11 +203,48 @@ def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
 
-def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> list[Task]:
+    """The student's rounds, each its pairs, its training and its check, and the one that is kept.
+
+    All that the recipe allows are here; those behind a check that ends them find nothing to do.
+    """
+    tasks = [_check_round(recipe, name, 0, data, _asked(recipe, data, "teacher"))]
+    training = _distill(name, method, data)
+    for k in range(1, recipe.distill.rounds + 1):
+        after, work = [*training.after, tasks[-1].name], partial(stages.train_round, name=name, number=k)
+        if k > 1:
+            again = {"sample": data["sample"], "replay": data["distill"]["replay"], **_pairing(recipe, data)}
+            pairs = partial(stages.pair_again, name=name, number=k)
+            outputs = [f"rounds/{k}/{file}.jsonl" for file in ("student", "pairs")]
+            tasks.append(_task(f"distill/{name}@{k}/pairs", pairs, again, after, *outputs))
+            after.append(tasks[-1].name)
+        tasks.append(_task(f"distill/{name}@{k}", work, training.settings, after, f"models/{name}@{k}"))
+        tasks.append(_check_round(recipe, name, k, data))
+    keep = partial(stages.keep_best, name=name)
+    settings, after = {"rounds": recipe.distill.rounds}, [task.name for task in tasks]
+    return [*tasks, _task(f"distill/{name}", keep, settings, after, "rounds.json", f"models/{name}")]
+
+
+def _check_round(
+    recipe: Recipe, name: str, number: int, data: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> Task:
+    """With the initial student, which is round 0, the teacher answers too."""
+    settings = {"sampling": data["evaluate"]["sampling"] or data["sample"], **(asked or {})}
+    trained = [f"distill/{name}@{number}"] if number else ["sft/student", _trained(recipe, "teacher")]
+    before = [f"distill/{name}@{number - 1}/check"] if number else []
+    work, after = partial(stages.check_round, name=name, number=number), [*trained, *before, "evaluate/judge"]
+    return _task(f"distill/{name}@{number}/check", work, settings, after, f"rounds/{number}/check")
+
+
+def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     taught = ("judge", "judge_prompts", "judge_samples")
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
     made = ["judge"] if recipe.evaluate.trains_judge else []
-    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)]
+    return _task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)
+
+
+def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+    tasks = []
     names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
@@ -218,7 +282,7 @@ def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
         "calibration": data["evaluate"]["calibration"],
         "sample": data["sample"],
         "split": data["evaluate"]["split"],
-        "normalise": data["distill"]["loss"]["normalise"],
+        "normalise": _normalise(data),
     }
     after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
     work = partial(stages.calibrate, names=names)
@@ -273,7 +337,9 @@ def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
         raise PladError(
             f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder."
         )
-    return [task for task in tasks if task in todo and task.stage == stage]
+    # The rounds of distill need the judge, which is of a later stage.
+    needed = {name for task in tasks if task.stage == stage for name in task.after}
+    return [task for task in tasks if task in todo and (task.stage == stage or task.name in needed)]
 
 
 def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:

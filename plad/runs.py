@@ -6,6 +6,8 @@ data/                    train, distill, validation, test .jsonl (Prompt) and su
 models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
+rounds/K/, rounds.json   of training in rounds: each one's answers, pairs and validation (EvalRow), and which was kept;
+                         its model is models/NAME@K
 judge/                   the trained scorer and its held-out accuracy
 scores.sqlite            what scorers and judges have said, so that nothing is scored or asked twice
 evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up

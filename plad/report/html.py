@@ -34,6 +34,8 @@ from plad.report.quality import (
 )
 from plad.report.quality_charts import calibration_chart, scorer_charts
 from plad.report.read import RunFiles
+from plad.report.rounds import rounds_facts, rounds_verdict
+from plad.report.rounds_chart import rounds_chart
 from plad.report.table import reference_words, table_rows
 from plad.report.verdict import support, verdict
 
@@ -93,6 +95,9 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "calibration": calibration_facts(run),
         "calibration_verdict": calibration_verdict(run),
         "calibration_chart": calibration_chart(run),
+        "rounds": rounds_facts(run),
+        "rounds_verdict": rounds_verdict(run),
+        "rounds_chart": rounds_chart(run),
         "costs": cost_facts(run),
         "times": time_facts(run),
         "total_time": total_time(run),

@@ -16,6 +16,7 @@ from plad.stages.models import with_weights
 from plad.stages.pair import pair
 from plad.stages.prepare import prepare
 from plad.stages.report import report
+from plad.stages.rounds import check_round, keep_best, pair_again, train_round
 from plad.stages.sample import sample
 from plad.stages.sft import fine_tune
 
@@ -26,15 +27,19 @@ __all__ = [
     "answer",
     "calibrate",
     "check",
+    "check_round",
     "distill",
     "fine_tune",
+    "keep_best",
     "pair",
+    "pair_again",
     "prepare",
     "report",
     "sample",
     "score_also",
     "summarise",
     "train_judge",
+    "train_round",
     "white_box",
     "with_weights",
 ]

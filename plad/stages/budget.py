@@ -17,6 +17,7 @@ from plad.config import Distillation
 from plad.losses import Loss, RankingCalibration
 from plad.methods import Method
 from plad.models.prompts import Formatter
+from plad.records import PreferencePair
 from plad.stages.context import Context
 from plad.training.examples import Examples, from_pairs
 
@@ -62,18 +63,30 @@ def cost(
 
 
 def steps_and_cost(
-    context: Context, method: Method, loss: Loss, formatter: Formatter, data: Examples, text: Examples | None
+    context: Context,
+    method: Method,
+    answered_by: Sequence[str],
+    loss: Loss,
+    formatter: Formatter,
+    pairs: Sequence[PreferencePair],
+    data: Examples,
+    text: Examples | None,
 ) -> tuple[int, float]:
-    """The steps that a method takes, and the FLOPs that this is."""
+    """The steps that a method takes, and the FLOPs that this is.
+
+    Args:
+        answered_by: the models whose answers were given for it.
+        pairs: what the steps are counted by, and what a cost is compared with.
+    """
     shared = context.recipe.distill
     settings = shared.settings_of(method)
     sizes = _sizes(context)
-    pairs = from_pairs(context.pairs(), formatter, RankingCalibration())
-    steps = _steps(settings, pairs)
-    own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, method.answered_by))
+    paired = from_pairs(pairs, formatter, RankingCalibration())
+    steps = _steps(settings, paired)
+    own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, answered_by))
     if shared.equal == "compute":
         both = _answers(context, sizes, formatter, ("teacher", "student"))
-        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), pairs, None, both).of(_steps(shared, pairs)))
+        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), paired, None, both).of(_steps(shared, paired)))
     return steps, own.of(steps)
 
 
@@ -92,10 +105,11 @@ def _answers(context: Context, sizes: Sizes, formatter: Formatter, names: Sequen
     if not names:
         return 0.0
     asked = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in context.prompts("distill"))
-    read = asked * context.recipe.sample.samples
-    return float(
-        sum(2 * getattr(sizes, name) * (read + _summary(context, f"sample/{name}")["tokens"]) for name in names)
-    )
+    flops = 0.0
+    for name in names:
+        read = asked * context.recipe.sampling_of(name).samples
+        flops += 2 * getattr(sizes, name) * (read + _summary(context, f"sample/{name}")["tokens"])
+    return flops
 
 
 def _summary(context: Context, task: str) -> dict[str, Any]:

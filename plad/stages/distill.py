@@ -9,7 +9,7 @@ from plad.losses import Loss
 from plad.methods import Method
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_same_tokens
-from plad.records import Prompt
+from plad.records import PreferencePair, Prompt
 from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
 from plad.stages.models import formatter_of, load
@@ -19,36 +19,54 @@ from plad.training.examples import Examples, from_answers, from_pairs, from_refe
 
 def distill(context: Context, name: str) -> dict[str, Any]:
     """Train the initial student further by the method of that name. All take equal steps, or cost the same."""
+    return train_student(context, name, context.pairs(), "student", name)
+
+
+def train_student(
+    context: Context, name: str, pairs: Sequence[PreferencePair], start: str, target: str, purpose: str = ""
+) -> dict[str, Any]:
+    """Train a student of the run further by the method of that name.
+
+    Args:
+        start: the model that it begins as.
+        target: the model that it becomes.
+        purpose: what its random numbers are drawn for, where that is not `target`.
+    """
     recipe = context.recipe
     method = recipe.methods[name]
     loss = method.objective(recipe.distill.loss)
-    model, tokenizer = load(context, "student")
+    model, tokenizer = load(context, start)
     formatter = formatter_of(recipe.prompt, tokenizer, model)
-    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss)}
+    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:
         data["text"] = from_references(context.prompts("train"), formatter)
-    steps, flops = steps_and_cost(context, method, loss, formatter, data["train"], data.get("text"))
+    # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
+    answered_by = method.answered_by if start == "student" else ()
+    text = data.get("text")
+    steps, flops = steps_and_cost(context, method, answered_by, loss, formatter, pairs, data["train"], text)
     if loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
     settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
-    base = context.run.path("models", "student")
-    summary = train_model(context, name, model, tokenizer, loss, data, settings, base=base)
-    return summary | {"flops": flops, "generated": _generated(context, method) + summary.get("drawn", 0)}
+    base = context.run.path("models", start)
+    summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
+    return summary | {"flops": flops, "generated": _generated(context, answered_by) + summary.get("drawn", 0)}
 
 
-def _generated(context: Context, method: Method) -> int:
+def _generated(context: Context, answered_by: Sequence[str]) -> int:
     """Tokens of the answers that a method learns from, which were given before its training."""
-    records = (context.run.finished(f"sample/{name}") or {} for name in method.answered_by)
+    records = (context.run.finished(f"sample/{name}") or {} for name in answered_by)
     return sum(record.get("summary", {}).get("tokens", 0) for record in records)
 
 
-def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss) -> Examples:
+def _examples(
+    context: Context, method: Method, formatter: Formatter, loss: Loss, pairs: Sequence[PreferencePair]
+) -> Examples:
     """The text that a method learns from."""
     if method.learns_from == "references":
         return from_references(context.prompts("train"), formatter)
     if method.learns_from == "pairs":
-        return from_pairs(context.pairs(), formatter, loss)
+        return from_pairs(pairs, formatter, loss)
     return from_answers(_answered(context, method.answered_by), formatter)
 
 
