@@ -196,9 +196,10 @@ def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json:
     from plad.config import load_recipe
     from plad.estimate import estimate as lines_of
     from plad.estimate import gpu_speed, machine_speed, table
+    from plad.generation import Store
 
     loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
-    lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed())
+    lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed(), Store.where_kept())
     if as_json:
         for line in lines:
             click.echo(json.dumps({"event": "estimate", **asdict(line)}))

@@ -6,6 +6,7 @@ is looked up in the table of the folder that defines it.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -318,6 +319,10 @@ class Recipe(Spec):
     @property
     def _scores_needed(self) -> bool:
         return any(method.objective(self.distill.loss).needs_scores for method in self.methods.values())
+
+    def seed_for(self, purpose: str) -> int:
+        """A seed for one purpose, from 0 to 2³¹ − 1, so that no two stages draw the same numbers."""
+        return int.from_bytes(hashlib.sha256(f"{self.seed} {purpose}".encode()).digest()[:4], "big") >> 1
 
     def to_yaml(self) -> str:
         """The recipe with every default written out."""

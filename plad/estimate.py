@@ -1,9 +1,10 @@
 """What a run will take, told before anything runs: prompts, tokens, requests, money, FLOPs, hours.
 
 Tokens are counted on the task's own prompts. An answer is taken to be as long as the task's references, and at most
-as long as the recipe lets it be. FLOPs are 2 a weight and token forwards, 4 more for training (2 where the weights
-themselves are frozen, under LoRA): Kaplan et al. 2020, section 2.1. Hours are FLOPs over what the machine reaches, so
-within a factor of two or three; the judge, the scorer and loading are not in them.
+as long as the recipe lets it be. What a server has answered before is in the store and costs nothing; of a model whose
+weights are here that is known once the run has them. FLOPs are 2 a weight and token forwards, 4 more for training (2
+where the weights themselves are frozen, under LoRA): Kaplan et al. 2020, section 2.1. Hours are FLOPs over what the
+machine reaches, so within a factor of two or three; the judge, the scorer and loading are not in them.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from typing import Any
 from plad.config import Recipe, Sample, Training
 from plad.data import SplitData, split
 from plad.errors import PladError, nearest
-from plad.generation import OpenAI, Usage
+from plad.generation import OpenAI, Sampling, Store, Usage
+from plad.generation.cached import unanswered
+from plad.generation.openai import OpenAIGenerator
 from plad.models.prompts import Formatter
 from plad.records import Prompt
 from plad.report.numbers import duration
@@ -46,7 +49,10 @@ _COUNTED = 500
 
 @dataclass(frozen=True)
 class Line:
-    """The cost of one task. `tokens` are those of answers as expected; `money` is what a server takes for them."""
+    """The cost of one task. `tokens` are those of answers as expected; `money` is what a server takes for them.
+
+    `kept` answers are in the store already: what is told of a server's tokens, requests and money is without them.
+    """
 
     task: str
     prompts: int
@@ -57,6 +63,7 @@ class Line:
     requests: int = 0
     money: float = 0.0
     money_at_most: float = 0.0
+    kept: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,19 +111,24 @@ def machine_speed(seconds: float = 0.5) -> Speed:
     return Speed(MACHINE_SHARE * reached, MACHINE_SHARE * reached)
 
 
-def estimate(recipe: Recipe, speed: Speed) -> list[Line]:
-    """One line a task, in the order of the run. Reads the task and loads tokenizers; asks no server anything."""
-    return _Estimate(recipe, speed).lines()
+def estimate(recipe: Recipe, speed: Speed, store: Store | None = None) -> list[Line]:
+    """One line a task, in the order of the run. Reads the task and loads tokenizers; asks no server anything.
+
+    Args:
+        store: where answers may stand already.
+    """
+    return _Estimate(recipe, speed, store).lines()
 
 
 class _Estimate:
     """Counts once, then multiplies."""
 
-    def __init__(self, recipe: Recipe, speed: Speed):
-        self.recipe, self.speed = recipe, speed
+    def __init__(self, recipe: Recipe, speed: Speed, store: Store | None):
+        self.recipe, self.speed, self.store = recipe, speed, store
         self.data = split(recipe.task.source.prompts(), recipe.task.splits, recipe.seed)
         self.lengths: dict[str, Lengths] = {}
         self.weights: dict[str, int] = {}
+        self.formatters: list[Formatter] = []
         for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
             self._count(name, getattr(recipe, name).model)
         # Nobody knows the tokenizer behind a server: the student's stands in for it.
@@ -129,7 +141,7 @@ class _Estimate:
             if (sft := getattr(recipe, name).sft) is not None:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
-            found.append(self._answers(f"sample/{name}", name, len(data.distill), recipe.sampling_of(name)))
+            found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sampling_of(name), f"sample {name}"))
         for name, method in recipe.methods.items():
             responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
             settings = recipe.distill.settings_of(method)
@@ -138,18 +150,18 @@ class _Estimate:
             once = recipe.sample.model_copy(update={"samples": 1})
             found.append(self._answers("evaluate/judge", "student", asked, once))
         testing = (recipe.evaluate.sampling or recipe.sample).model_copy(update={"samples": 1})
+        tested = getattr(data, recipe.evaluate.split)
         for name in ("teacher", "student", *recipe.methods):
-            found.append(self._answers(f"evaluate/{name}", name, len(data.test), testing))
+            found.append(self._asked(f"evaluate/{name}", name, tested, testing, f"test {name}"))
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
-            found.append(
-                self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(data.test)), several)
-            )
+            found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
         return found
 
     def _count(self, name: str, model: Any) -> None:
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
         formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
+        self.formatters.append(formatter)
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)
 
@@ -160,19 +172,45 @@ class _Estimate:
         flops = float(settings.flops_a_weight) * self.weights[name] * (prompt_tokens + tokens)
         return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
 
-    def _answers(self, task: str, name: str, prompts: int, sampling: Sample) -> Line:
+    def _asked(self, task: str, name: str, prompts: Sequence[Prompt], sampling: Sample, purpose: str) -> Line:
+        """A model's answers to a split, by a server or by weights that are here."""
         model = self.recipe.teacher.model if name == "teacher" else None
-        length, asked = self.lengths["teacher" if name == "teacher" else "student"], prompts * sampling.samples
-        tokens = round(asked * min(length.answer, sampling.max_new_tokens))
         if isinstance(model, OpenAI):
-            prompt_tokens = round(prompts * length.prompt)
-            likely, most = (Usage(prompt_tokens, n) for n in (tokens, asked * sampling.max_new_tokens))
-            money, hours = [model.price.of(usage) for usage in (likely, most)], _paced(model, prompts, likely)
-            return Line(task, prompts, prompt_tokens, tokens, 0.0, hours, prompts, *money)
-        if name not in self.weights and name == "teacher":
-            return Line(task, prompts, round(prompts * length.prompt), tokens)  # recorded: nothing is computed
-        prompt_tokens = round(asked * length.prompt)
-        flops = 2.0 * self.weights["teacher" if name == "teacher" else "student"] * (prompt_tokens + tokens)
+            return self._bought(task, model, prompts, sampling, self.recipe.seed_for(purpose))
+        if name == "teacher" and self.recipe.teacher.text_only:  # recorded: nothing is computed
+            length = self.lengths["teacher"]
+            tokens = round(len(prompts) * sampling.samples * min(length.answer, sampling.max_new_tokens))
+            return Line(task, len(prompts), round(len(prompts) * length.prompt), tokens)
+        return self._answers(task, name, len(prompts), sampling)
+
+    def _bought(self, task: str, model: OpenAI, prompts: Sequence[Prompt], sampling: Sample, seed: int) -> Line:
+        """What is left to ask a server for: a request for every kind of prompt that lacks an answer."""
+        if self.recipe.prompt.too_long == "drop":
+            prompts = [prompt for prompt in prompts if all(f.fits(prompt.prompt) for f in self.formatters)]
+        generator = OpenAIGenerator(model, self.recipe.prompt, Usage())
+        wanted = unanswered(generator, prompts, sampling, seed, self.store)
+        requests, asked = sum(bool(missing) for _, missing in wanted), sum(len(missing) for _, missing in wanted)
+        length = self.lengths["teacher"]
+        prompt_tokens = round(requests * length.prompt)
+        tokens = round(asked * min(length.answer, sampling.max_new_tokens))
+        likely, most = (Usage(prompt_tokens, n) for n in (tokens, asked * sampling.max_new_tokens))
+        return Line(
+            task,
+            len(prompts),
+            prompt_tokens,
+            tokens,
+            hours=_paced(model, requests, likely),
+            requests=requests,
+            money=model.price.of(likely),
+            money_at_most=model.price.of(most),
+            kept=len(wanted) * sampling.samples - asked,
+        )
+
+    def _answers(self, task: str, name: str, prompts: int, sampling: Sampling) -> Line:
+        role = "teacher" if name == "teacher" else "student"
+        length, asked = self.lengths[role], prompts * sampling.samples
+        prompt_tokens, tokens = round(asked * length.prompt), round(asked * min(length.answer, sampling.max_new_tokens))
+        flops = 2.0 * self.weights[role] * (prompt_tokens + tokens)
         return Line(task, prompts, prompt_tokens, tokens, flops, flops / self.speed.sampling / 3600)
 
 
@@ -185,6 +223,9 @@ def table(lines: Sequence[Line], budget: float | None = None) -> str:
         "  ".join([row[0].ljust(widths[0]), *(cell.rjust(n) for cell, n in zip(row[1:], widths[1:], strict=True))])
         for row in (heads, *rows)
     ]
+    told += [
+        f"{line.task}: {line.kept:,} answers are in the store already, and cost nothing." for line in lines if line.kept
+    ]
     most = _total(lines).money_at_most
     if budget is not None and most > budget:
         told.append(f"Up to {most:.2f} may be spent, which is over the budget of {budget:g}: the run may stop there.")
@@ -193,14 +234,14 @@ def table(lines: Sequence[Line], budget: float | None = None) -> str:
 
 def _total(lines: Iterable[Line]) -> Line:
     added: dict[str, Any] = {}
-    for name in ("prompts", "prompt_tokens", "tokens", "flops", "requests", "money", "money_at_most"):
+    for name in ("prompts", "prompt_tokens", "tokens", "flops", "requests", "money", "money_at_most", "kept"):
         added[name] = sum(getattr(line, name) for line in lines)
     return Line("in all", hours=sum(line.hours or 0.0 for line in lines), **added)
 
 
 def _cells(line: Line) -> tuple[str, ...]:
     counts = (line.prompts, line.prompt_tokens, line.tokens, line.requests)
-    money = [f"{amount:.2f}" if line.requests else "–" for amount in (line.money, line.money_at_most)]
+    money = [f"{amount:.2f}" if line.requests or line.kept else "–" for amount in (line.money, line.money_at_most)]
     work = f"{line.flops / 1e12:,.2f}" if line.flops else "–"
     return (line.task, *(f"{n:,}" if n else "–" for n in counts), *money, work, duration((line.hours or 0.0) * 3600))
 

@@ -154,13 +154,13 @@ def stub(rule: Callable[[dict[str, Any]], Answer]) -> Server:
     return Server(handle)
 
 
-def save_tiny_model(folder: Path) -> Path:
-    """A model of a few thousand parameters with a chat template, weights large enough for answers that differ."""
+def save_tiny_model(folder: Path, width: int = 32) -> Path:
+    """A model of some thousand parameters with a chat template, weights large enough for answers that differ."""
     import torch
 
     from plad.models import ScratchModel
 
-    spec = ScratchModel(vocabulary=320, width=32, layers=2, heads=2)
+    spec = ScratchModel(vocabulary=320, width=width, layers=2, heads=2)
     tokenizer = spec.tokenizer(TEXTS)
     tokenizer.chat_template = TEMPLATE
     model = spec.model(tokenizer, seed=1)

@@ -15,6 +15,8 @@ from tiny_run import RECIPE, REPORTS, TASKS, Recorder, differing, finished, no_t
 from plad.cli import main
 from plad.config import load_recipe
 from plad.errors import PladError
+from plad.estimate import Line, Speed, estimate, table
+from plad.generation import Store
 from plad.pipeline import run
 from plad.records import Generation, read_jsonl
 
@@ -86,6 +88,30 @@ def test_the_report_tells_tokens_and_money(taught: tuple[Path, Path, list[int]])
     assert "Paid for in this run" in (folder / "report.html").read_text()
     assert finished(other)["sample/teacher"]["summary"]["paid"]["money"] == 0
     assert "| Paid for in this run | 0.0000 |" in (other / "report.md").read_text()
+
+
+def test_an_estimate_leaves_out_what_is_in_the_store(taught: tuple[Path, Path, list[int]]) -> None:
+    folder, store = taught[0], Store(taught[0].parent / "store")
+
+    def lines(*overrides: str) -> dict[str, Line]:
+        recipe = load_recipe(folder / "recipe.yaml", overrides)
+        return {line.task: line for line in estimate(recipe, Speed(1e9, 1e9), store)}
+
+    failed, found = 0, lines()
+    for task in ("sample/teacher", "evaluate/teacher"):
+        summary = finished(folder)[task]["summary"]
+        left = summary.get("failed", 0)
+        failed += left
+        assert (found[task].requests, found[task].kept) == (left, summary["n"] - left)
+        assert (found[task].money == 0) == (left == 0)
+    assert failed == taught[2][1], "as many as the second run asked for"
+    anew = lines("teacher.model.revision='2'")["sample/teacher"]
+    assert (anew.requests, anew.kept) == (anew.prompts, 0)
+    # Two answers are wanted and one is there: as many requests, each for the other one.
+    more = lines("sample.samples=2")["sample/teacher"]
+    assert (more.requests, more.kept) == (anew.requests, found["sample/teacher"].kept)
+    told = table(list(found.values()))
+    assert f"sample/teacher: {found['sample/teacher'].kept} answers are in the store already" in told
 
 
 def test_pressing_a_server_less_hard_runs_nothing_again(taught: tuple[Path, Path, list[int]]) -> None:

@@ -39,7 +39,7 @@ class Cached:
         if (identity := self.identity) is None:
             yield from self.generator.generate(prompts, sampling, seed, done)
             return
-        twins = self._twins(prompts)
+        twins = _twins(self.generator, prompts)
         keys = _keys(model_id(identity), twins, sampling, seed)
         kept = self.store.get(keys.values())
         have = {place for place, key in keys.items() if key in kept}
@@ -56,12 +56,28 @@ class Cached:
                     self.store.put(identity, keys[place], generation, self.payer)
                 yield from _for_each(generation, twins[generation.id][1])
 
-    def _twins(self, prompts: Sequence[Prompt]) -> dict[str, tuple[str, list[Prompt]]]:
-        """By the id of the first prompt of each kind: what the model is shown, and the prompts that come to it."""
-        alike: dict[str, list[Prompt]] = {}
-        for prompt in prompts:
-            alike.setdefault(self.rendered(prompt), []).append(prompt)
-        return {some[0].id: (text, some) for text, some in alike.items()}
+
+def unanswered(
+    generator: Generator, prompts: Sequence[Prompt], sampling: Sampling, seed: int, store: Store | None
+) -> list[tuple[Prompt, list[int]]]:
+    """What `Cached` would ask for, without asking: the first prompt of each kind, with the samples that aren't kept.
+
+    Args:
+        store: None where nothing was ever kept.
+    """
+    twins, identity = _twins(generator, prompts), generator.identity
+    keys = _keys(model_id(identity or {}), twins, sampling, seed)
+    kept = store.get(keys.values()) if store is not None and identity is not None else {}
+    numbers = range(sampling.samples)
+    return [(alike[0], [n for n in numbers if keys[name, n] not in kept]) for name, (_, alike) in twins.items()]
+
+
+def _twins(generator: Generator, prompts: Sequence[Prompt]) -> dict[str, tuple[str, list[Prompt]]]:
+    """By the id of the first prompt of each kind: what the model is shown, and the prompts that come to it."""
+    alike: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        alike.setdefault(generator.rendered(prompt), []).append(prompt)
+    return {some[0].id: (text, some) for text, some in alike.items()}
 
 
 def _keys(

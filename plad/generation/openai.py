@@ -100,7 +100,9 @@ class OpenAI(Spec):
 class OpenAIGenerator:
     """Asks a server, many prompts at a time."""
 
-    def __init__(self, spec: OpenAI, prompt_format: PromptFormat, spent: Usage, lost: Callable[[Usage], None] | None):
+    def __init__(
+        self, spec: OpenAI, prompt_format: PromptFormat, spent: Usage, lost: Callable[[Usage], None] | None = None
+    ):
         self.spec, self.format, self.spent, self.lost = spec, prompt_format, spent, lost
 
     @property

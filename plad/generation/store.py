@@ -32,6 +32,7 @@ CREATE INDEX IF NOT EXISTS by_model ON generations (model, created);
 CREATE TABLE IF NOT EXISTS paid (payer TEXT NOT NULL, prompt_tokens INTEGER, tokens INTEGER, lost INTEGER);
 CREATE INDEX IF NOT EXISTS by_payer ON paid (payer);
 """
+FILE = "generations.db"
 _MANY = 500
 
 
@@ -96,10 +97,15 @@ class Store:
     """
 
     def __init__(self, folder: Path | None = None):
-        self.path = (folder or default_folder()) / "generations.db"
+        self.path = (folder or default_folder()) / FILE
         self._lock = threading.Lock()
         with self._told():
             self._db = open_database(self.path, _SCHEMA)
+
+    @classmethod
+    def where_kept(cls) -> Store | None:
+        """The store in its usual place, None where nothing was ever kept: looking makes no file."""
+        return cls() if (default_folder() / FILE).is_file() else None
 
     def get(self, keys: Iterable[str]) -> dict[str, Generation]:
         """The generations that are there, by key; what is damaged counts as not there."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +42,7 @@ class Context:
 
     def seed(self, purpose: str) -> int:
         """A seed for one purpose, so that no two stages draw the same numbers."""
-        return int.from_bytes(hashlib.sha256(f"{self.recipe.seed} {purpose}".encode()).digest()[:4], "big") >> 1
+        return self.recipe.seed_for(purpose)
 
 
 Stage = Callable[[Context], dict[str, Any]]

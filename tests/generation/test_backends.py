@@ -24,7 +24,7 @@ PROMPTS = [*(Prompt(f"p{n}", f"{TEXTS[n % 2]} {n}") for n in range(7)), Prompt("
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny_model(tmp_path_factory.mktemp("model"))
+    return save_tiny_model(tmp_path_factory.mktemp("model"), width=64)  # vLLM wants heads of 32 or more
 
 
 def answers(engine: HF | Ray | VLLM, folder: Path, sampling: Sampling = GREEDY) -> dict[tuple[str, int], Generation]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from plad.generation import Cached, Sampling, Store
 from plad.generation.base import Done
+from plad.generation.cached import unanswered
 from plad.records import Generation, Prompt
 
 PROMPTS = [Prompt("a", "one"), Prompt("b", "two"), Prompt("c", "three")]
@@ -108,3 +109,18 @@ def test_a_generator_without_an_identity_is_not_kept(tmp_path: Path) -> None:
     echo.identity = None
     assert len(ask(echo, store := Store(tmp_path))) == 3
     assert store.entries() == []
+
+
+def test_what_would_be_asked_for_is_told_without_asking(tmp_path: Path) -> None:
+    store, generator = Store(tmp_path), Echo(broken=["c"])
+    ask(generator, store, samples=2)
+    twins = [*PROMPTS, Prompt("d", "One"), Prompt("e", "new"), Prompt("f", "NEW")]
+    wanted = unanswered(other := Echo(), twins, Sampling(samples=3), 1, store)
+    # Two of three samples are kept; what failed isn't; two prompts that look alike are asked once.
+    assert wanted == [(PROMPTS[0], [2]), (PROMPTS[1], [2]), (PROMPTS[2], [0, 1, 2]), (twins[4], [0, 1, 2])]
+    assert other.asked == []
+    asking = Echo()
+    list(Cached(asking, store).generate(twins, Sampling(samples=3), 1))
+    assert asking.asked == [(prompt.id, sample) for prompt, missing in wanted for sample in missing]
+    assert unanswered(Echo(), PROMPTS[:1], Sampling(), 2, store) == [(PROMPTS[0], [0])], "another seed"
+    assert unanswered(Echo(), PROMPTS[:1], Sampling(), 1, None) == [(PROMPTS[0], [0])]
