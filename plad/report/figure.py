@@ -10,7 +10,7 @@ from typing import Any
 from plad.report.charts import WIDTH, Chart
 from plad.report.html import asset
 from plad.report.numbers import Estimate, interval, percent
-from plad.report.svg import COLORS, color, draw, variable
+from plad.report.svg import COLORS, color, draw
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,17 @@ class Series:
 
 
 def figure_chart(name: str, title: str, x_name: str, series: Sequence[Series], rule: float | None = 0.5) -> Chart:
-    """Shares with their 95 % intervals. Where x is a name the points of a series are not joined.
+    """Shares with their 95 % intervals; the legend is in the drawing. Where x is a name the points are not joined.
 
     Args:
         rule: a share to mark by a dashed line.
     """
     said = "; ".join(f"{one.label} {', '.join(_said(x, row) for x, row in one.points)}" for one in series)
     svg = draw(name, (title, f"By {x_name}: {said}."), (WIDTH, 3.2), lambda axes: _paint(axes, x_name, series, rule))
-    legend = tuple((one.label, variable(one.hue), False) for one in series)
     body = tuple(
         (one.label, x_label(x), percent(row["value"]), interval(row)) for one in series for x, row in one.points
     )
-    return Chart(title, svg, legend, ("", x_name, "%", "95 % interval"), body, "Bars: 95 % intervals.")
+    return Chart(title, svg, (), ("", x_name, "%", "95 % interval"), body, "Bars: 95 % intervals.")
 
 
 def standalone(chart: Chart) -> str:
@@ -67,7 +66,8 @@ def _paint(axes: Any, x_name: str, series: Sequence[Series], rule: float | None)
     if rule is not None:
         axes.axhline(100 * rule, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     if names:
-        axes.set_xticks(range(len(names)), names)
+        # Long names would run into one another.
+        axes.set_xticks(range(len(names)), names, rotation=20 if sum(map(len, names)) > 40 else 0)
     axes.set_xlabel(x_name, loc="right")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
     axes.locator_params(axis="y", nbins=6)
