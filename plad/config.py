@@ -65,6 +65,7 @@ class Distillation(Training):
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    share: float = Field(1.0, gt=0, le=1, description="share of the distillation half's prompts that is learnt from")
     rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
     replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -143,9 +143,13 @@ class _Estimate:
         for name in ("teacher", "student"):
             found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sampling_of(name), f"sample {name}"))
         for name, method in recipe.methods.items():
-            responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
-            settings = recipe.distill.settings_of(method)
-            found.append(self._training(f"distill/{name}", "student", len(data.distill), settings, responses))
+            pairs = 1 + (recipe.sample.samples if recipe.pairs.negatives == "all" else 1)
+            responses = {"both": 2, "pairs": pairs}.get(method.learns_from, 1)
+            settings, learnt = recipe.distill.settings_of(method), round(recipe.distill.share * len(data.distill))
+            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses))
+        if recipe.distill.rounds > 1:
+            # The last method is the one that goes through the rounds, and the last line its first.
+            found += self._further_rounds(found[-1], learnt)
         if asked := _judged(recipe, data):
             once = recipe.sample.model_copy(update={"samples": 1})
             found.append(self._answers("evaluate/judge", "student", asked, once))
@@ -156,6 +160,18 @@ class _Estimate:
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
             found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
+        return found
+
+    def _further_rounds(self, first: Line, learnt: int) -> list[Line]:
+        """All that the recipe allows: what each is checked by, and from the second on its answers and training."""
+        recipe, held_out = self.recipe, len(self.data.validation)
+        testing = (recipe.evaluate.sampling or recipe.sample).model_copy(update={"samples": 1})
+        found = [self._answers(f"{first.task}@0/check, teacher", "teacher", held_out, testing)]
+        for number in range(recipe.distill.rounds + 1):
+            if number > 1:
+                pairs = self._answers(f"{first.task}@{number}/pairs", "student", learnt, recipe.sample)
+                found += [pairs, replace(first, task=f"{first.task}@{number}")]
+            found.append(self._answers(f"{first.task}@{number}/check", "student", held_out, testing))
         return found
 
     def _count(self, name: str, model: Any) -> None:

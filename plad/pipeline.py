@@ -152,8 +152,14 @@ def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
     """What pairs depend on beside the answers that they are made of."""
     pairs = data["pairs"]
     settings = {"pairs": pairs if recipe.scores_pairs else None, "hygiene": pairs["hygiene"]}
-    settings |= {key: pairs[key] for key in CHOICES if key in pairs}
+    settings |= {key: pairs[key] for key in CHOICES if key in pairs} | _share(data)
     return settings | ({"normalise": _normalise(data)} if pairs.get("negatives") == "hardest" else {})
+
+
+def _share(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of the distillation half that is learnt from, where it is not all."""
+    share = data["distill"]["share"]
+    return {} if share == 1 else {"share": share}
 
 
 def _normalise(data: Mapping[str, Any]) -> str:
@@ -192,11 +198,11 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    apart = ("method", "loss", "rounds", "replay")
+    apart = ("method", "loss", "rounds", "replay", "share")
     optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
-    settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
+    settings = _share(data) | {"distill": optimisation, "method": method.model_dump(mode="json")}
     if method.learns_from == "samples":
         settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
     after = ["prepare", "sft/student", "pair"]

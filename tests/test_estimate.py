@@ -56,6 +56,19 @@ def test_the_estimate_of_a_run_is_of_that_run(tiny_recipe: Path, finished_run: P
     assert plad.flops == 4.0 * weights * (plad.prompt_tokens + plad.tokens), "an adapter's weights alone have gradients"
 
 
+def test_rounds_ask_the_teacher_for_the_validation_split_alone(tiny_recipe: Path) -> None:
+    one, three = by_task(tiny_recipe), by_task(tiny_recipe, "distill.rounds=3")
+    more = three.keys() - one.keys()
+    assert more == {f"distill/plad@{k}/check" for k in range(4)} | {"distill/plad@0/check, teacher"} | {
+        f"distill/plad@{k}{what}" for k in (2, 3) for what in ("", "/pairs")
+    }
+    assert {three[f"distill/plad@{k}/check"].prompts for k in range(4)} == {
+        three["distill/plad@0/check, teacher"].prompts
+    }
+    assert three["distill/plad@3"].flops == one["distill/plad"].flops
+    assert three["distill/plad@2/pairs"].tokens == one["sample/student"].tokens
+
+
 def test_money_of_a_teacher_on_a_server_that_is_not_asked(tmp_path: Path) -> None:
     found = by_task(write_recipe(tmp_path, RECIPE.replace(OWN, API)), "sample.samples=2")
     line = found["sample/teacher"]

@@ -104,7 +104,7 @@ def _answers(context: Context, sizes: Sizes, formatter: Formatter, names: Sequen
     """FLOPs of the answers of these models to the distillation half."""
     if not names:
         return 0.0
-    asked = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in context.prompts("distill"))
+    asked = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in context.learnt_from())
     flops = 0.0
     for name in names:
         read = asked * context.recipe.sampling_of(name).samples

@@ -72,7 +72,7 @@ def _examples(
 
 def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
     """The prompts of the distillation half that all of the models answered well, each sample of them with its peers."""
-    prompts = context.prompts("distill")
+    prompts = context.learnt_from()
     whole = [_usable(context, prompts, name) for name in names]
     for prompt in prompts:
         samples = [answers.get(prompt.id, []) for answers in whole]

@@ -42,7 +42,7 @@ def paired(
         student: the model that gave the answers.
     """
     recipe = context.recipe
-    prompts, negatives = context.prompts("distill"), recipe.pairs.negatives
+    prompts, negatives = context.learnt_from(), recipe.pairs.negatives
     result = make_pairs(prompts, _chosen(context, prompts), answers, recipe.pairs.hygiene, every=negatives != "first")
     pairs = result.pairs
     if negatives == "random":
@@ -63,6 +63,7 @@ def _chosen(context: Context, prompts: Sequence[Prompt]) -> list[Generation]:
     if context.recipe.pairs.positives == "first":
         return answers
     by_id = {prompt.id: prompt.prompt for prompt in prompts}
+    answers = [answer for answer in answers if answer.id in by_id]
     whole = [answer for answer in answers if answer.finished and answer.failure is None and answer.response.strip()]
     asked = [Prompt(answer.id, by_id[answer.id]) for answer in whole]
     with (

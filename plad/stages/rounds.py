@@ -36,7 +36,7 @@ def pair_again(context: Context, name: str, number: int) -> dict[str, Any]:
             write_jsonl(file, [])
         return {"skipped": True}
     current = model_of(name, number - 1)
-    asked, sampling = context.prompts("distill"), context.recipe.sample
+    asked, sampling = context.learnt_from(), context.recipe.sample
     spent = answer_prompts(context, current, asked, sampling, answers, f"sample {current}")
     pairs, counts = paired(context, list(read_jsonl(answers, Generation)), current)
     again = replayed(_pairs(context, number - 1), context.recipe.distill.replay, context.seed(f"replay {number}"))

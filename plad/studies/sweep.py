@@ -100,7 +100,8 @@ def _suggested(trial: Any, recipe: Recipe, name: str) -> dict[str, float]:
 def _values(recipe: Recipe, students: Mapping[str, Method], folder: Path, display: Display) -> dict[str, float]:
     """The win rate of each student over the initial one, on the validation split."""
     evaluate = recipe.evaluate.model_copy(update={"split": "validation"})
-    trials = recipe.model_copy(update={"baselines": dict(students), "evaluate": evaluate})
+    once = recipe.distill.model_copy(update={"rounds": 1})
+    trials = recipe.model_copy(update={"baselines": dict(students), "evaluate": evaluate, "distill": once})
     done = run(trials, folder, display, beside=others(folder))
     rows = json.loads(done.path("evaluation", "results.json").read_text(encoding="utf-8"))["rows"]
     return {row["name"]: float(row["against_initial"]["value"]) for row in rows if row["against_initial"]}
