@@ -26,6 +26,7 @@ from plad.scoring import SCORERS, Length
 from plad.scoring.judging import is_pairwise, needs_training
 from plad.spec import Spec, variant
 from plad.training.run import Optimisation
+from plad.training.stored import TeacherLogits
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
@@ -65,6 +66,10 @@ class Distillation(Training):
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
+    teacher_logits: TeacherLogits | None = Field(
+        None,
+        description="keep on disk what the teacher says along fixed text, in place of the teacher beside the student",
+    )
 
     def settings_of(self, method: Method) -> Distillation:
         """Those of a method's own training: its rate, batch and rank where it names them."""
@@ -244,6 +249,12 @@ class Recipe(Spec):
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
         for name, method in self.methods.items():
+            if self.distill.teacher_logits and (loss := method.objective(self.distill.loss)).rollout():
+                yield (
+                    "distill.teacher_logits",
+                    f"method {name} draws its text as it trains, and a {loss.type} must ask the teacher about it. "
+                    "Set teacher_logits to null, or leave the method to a run of its own.",
+                )
             if method.lora_rank and self.distill.lora is None:
                 yield (
                     "distill.lora",

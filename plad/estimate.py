@@ -18,6 +18,7 @@ from plad.config import Recipe, Sample, Training
 from plad.data import SplitData, split
 from plad.errors import PladError, nearest
 from plad.generation import OpenAI, Usage
+from plad.losses import Loss
 from plad.models.prompts import Formatter
 from plad.records import Prompt
 from plad.report.numbers import duration
@@ -133,7 +134,8 @@ class _Estimate:
         for name, method in recipe.methods.items():
             responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
             settings = recipe.distill.settings_of(method)
-            found.append(self._training(f"distill/{name}", "student", len(data.distill), settings, responses))
+            beside = self._beside(method.objective(recipe.distill.loss))
+            found.append(self._training(f"distill/{name}", "student", len(data.distill), settings, responses, beside))
         if asked := _judged(recipe, data):
             once = recipe.sample.model_copy(update={"samples": 1})
             found.append(self._answers("evaluate/judge", "student", asked, once))
@@ -153,11 +155,19 @@ class _Estimate:
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)
 
-    def _training(self, task: str, name: str, examples: int, settings: Training, responses: int) -> Line:
+    def _beside(self, loss: Loss) -> float:
+        """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
+        teacher, rollout = self.weights.get("teacher", 0), loss.rollout()
+        drawing = self.weights["student"] + (teacher if rollout and rollout.teacher_share else 0)
+        return 2.0 * ((teacher if loss.needs_teacher else 0) + (drawing if rollout else 0))
+
+    def _training(
+        self, task: str, name: str, examples: int, settings: Training, responses: int, beside: float = 0.0
+    ) -> Line:
         seen = settings.max_steps * settings.batch_size if settings.max_steps else round(examples * settings.epochs)
         length = self.lengths[name]
         prompt_tokens, tokens = round(seen * length.prompt), round(seen * responses * length.answer)
-        flops = float(settings.flops_a_weight) * self.weights[name] * (prompt_tokens + tokens)
+        flops = (settings.flops_a_weight * self.weights[name] + beside) * (prompt_tokens + tokens)
         return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
 
     def _answers(self, task: str, name: str, prompts: int, sampling: Sample) -> Line:

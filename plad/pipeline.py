@@ -18,7 +18,7 @@ from typing import Any
 from plad import stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
-from plad.methods import Method
+from plad.methods import Method, Text, answered_by
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, link, timed
 
@@ -63,7 +63,8 @@ def plan(recipe: Recipe) -> list[Task]:
     tasks.append(
         _task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl", "pairs.json")
     )
-    tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
+    tasks += [_logits(recipe, text, data) for text in _texts(recipe)]
+    tasks += [_distill(recipe, name, method, data) for name, method in recipe.methods.items()]
     return tasks + _evaluate(recipe, data)
 
 
@@ -165,14 +166,31 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     return _task("prepare", stages.prepare, settings, [], *outputs)
 
 
-def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    optimisation = {key: value for key, value in data["distill"].items() if key not in ("method", "loss")}
+def _texts(recipe: Recipe) -> list[Text]:
+    """The texts along which what the teacher says is kept."""
+    if recipe.distill.teacher_logits is None:
+        return []
+    return list(dict.fromkeys(recipe.methods[name].learns_from for name in stages.white_box(recipe)))
+
+
+def _logits(recipe: Recipe, text: Text, data: Mapping[str, Any]) -> Task:
+    settings = {"keep": data["distill"]["teacher_logits"], "hygiene": data["pairs"]["hygiene"]}
+    after = ["prepare", "sft/teacher", "sft/student", *(f"sample/{name}" for name in answered_by(text))]
+    # No method can have a name with a slash in it.
+    return _task(f"distill/logits/{text}", partial(stages.keep_logits, text=text), settings, after, f"logits/{text}")
+
+
+def _distill(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> Task:
+    apart = ("method", "loss", "teacher_logits")
+    optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
     settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
     if method.learns_from == "samples":
         settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
     after = ["prepare", "sft/student", "pair"]
+    if recipe.distill.teacher_logits and name in stages.white_box(recipe):
+        after.append(f"distill/logits/{method.learns_from}")
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
 
