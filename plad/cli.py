@@ -355,6 +355,26 @@ def _study_options(
     return chosen | ({} if examples is None else {"examples": examples})
 
 
+@study.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--seeds", default="1,2,3", show_default=True, metavar="N,N,…", help="Two runs each.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder [default: runs/NAME-ablations]")
+@_set
+@_json
+def ablations(recipe: Path, seeds: str, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """The paper's ablations: ranking or margin, length-normalised or summed, pseudo pairs or those a scorer orders."""
+    _quiet()
+    from plad.config import load_recipe
+    from plad.progress import choose_display
+    from plad.studies import make_ablations
+
+    loaded = load_recipe(recipe, overrides)
+    folder = out or Path("runs") / f"{loaded.name}-ablations"
+    table = make_ablations(loaded, folder, _numbers(seeds), choose_display(as_json))
+    text = (folder / "ablations.md").read_text(encoding="utf-8")
+    click.echo(_dumped({"event": "table", **table}) if as_json else text)
+
+
 def _numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]

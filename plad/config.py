@@ -27,6 +27,7 @@ from plad.scoring import SCORERS, Length
 from plad.scoring.judging import is_pairwise, needs_training
 from plad.spec import Spec, variant
 from plad.training.run import Optimisation
+from plad.training.stored import TeacherLogits
 
 Source: Any = variant(SOURCES)
 Model: Any = variant(MODELS)
@@ -69,6 +70,10 @@ class Distillation(Training):
     rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
     replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
+    teacher_logits: TeacherLogits | None = Field(
+        None,
+        description="keep on disk what the teacher says along fixed text, in place of the teacher beside the student",
+    )
 
     def settings_of(self, method: Method) -> Distillation:
         """Those of a method's own training: its rate, batch and rank where it names them."""
@@ -265,6 +270,12 @@ class Recipe(Spec):
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
         for name, method in self.methods.items():
+            if self.distill.teacher_logits and (loss := method.objective(self.distill.loss)).rollout():
+                yield (
+                    "distill.teacher_logits",
+                    f"method {name} draws its text as it trains, and a {loss.type} must ask the teacher about it. "
+                    "Set teacher_logits to null, or leave the method to a run of its own.",
+                )
             if method.lora_rank and self.distill.lora is None:
                 yield (
                     "distill.lora",

@@ -21,6 +21,7 @@ from plad.errors import PladError, nearest
 from plad.generation import OpenAI, Sampling, Store, Usage
 from plad.generation.cached import unanswered
 from plad.generation.openai import OpenAIGenerator
+from plad.losses import Loss
 from plad.models.prompts import Formatter
 from plad.records import Prompt
 from plad.report.numbers import duration
@@ -146,7 +147,8 @@ class _Estimate:
             pairs = 1 + (recipe.sample.samples if recipe.pairs.negatives == "all" else 1)
             responses = {"both": 2, "pairs": pairs}.get(method.learns_from, 1)
             settings, learnt = recipe.distill.settings_of(method), round(recipe.distill.share * len(data.distill))
-            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses))
+            beside = self._beside(method.objective(recipe.distill.loss))
+            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses, beside))
         if recipe.distill.rounds > 1:
             # The last method is the one that goes through the rounds, and the last line its first.
             found += self._further_rounds(found[-1], learnt)
@@ -181,11 +183,19 @@ class _Estimate:
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)
 
-    def _training(self, task: str, name: str, examples: int, settings: Training, responses: int) -> Line:
+    def _beside(self, loss: Loss) -> float:
+        """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
+        teacher, rollout = self.weights.get("teacher", 0), loss.rollout()
+        drawing = self.weights["student"] + (teacher if rollout and rollout.teacher_share else 0)
+        return 2.0 * ((teacher if loss.needs_teacher else 0) + (drawing if rollout else 0))
+
+    def _training(
+        self, task: str, name: str, examples: int, settings: Training, responses: int, beside: float = 0.0
+    ) -> Line:
         seen = settings.max_steps * settings.batch_size if settings.max_steps else round(examples * settings.epochs)
         length = self.lengths[name]
         prompt_tokens, tokens = round(seen * length.prompt), round(seen * responses * length.answer)
-        flops = float(settings.flops_a_weight) * self.weights[name] * (prompt_tokens + tokens)
+        flops = (settings.flops_a_weight * self.weights[name] + beside) * (prompt_tokens + tokens)
         return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
 
     def _asked(self, task: str, name: str, prompts: Sequence[Prompt], sampling: Sample, purpose: str) -> Line:

@@ -18,7 +18,7 @@ from typing import Any
 from plad import stages
 from plad.config import Recipe
 from plad.errors import PladError, nearest
-from plad.methods import Method
+from plad.methods import Method, Text, answered_by
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, link, timed
 
@@ -66,11 +66,12 @@ def plan(recipe: Recipe) -> list[Task]:
     tasks.append(
         _task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl", "pairs.json")
     )
+    tasks += [_logits(recipe, text, data) for text in _texts(recipe)]
     judge = _judge(recipe, data)
     *compared, subject = recipe.methods.items()
-    tasks += [_distill(name, method, data) for name, method in compared]
+    tasks += [_distill(recipe, name, method, data) for name, method in compared]
     if recipe.distill.rounds == 1:
-        return [*tasks, _distill(*subject, data), judge, *_evaluate(recipe, data)]
+        return [*tasks, _distill(recipe, *subject, data), judge, *_evaluate(recipe, data)]
     # Whether a round is followed by another is for the judge to say.
     return [*tasks, judge, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
 
@@ -197,8 +198,22 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     return _task("prepare", stages.prepare, settings, [], *outputs)
 
 
-def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    apart = ("method", "loss", "rounds", "replay", "share")
+def _texts(recipe: Recipe) -> list[Text]:
+    """The texts along which what the teacher says is kept."""
+    if recipe.distill.teacher_logits is None:
+        return []
+    return list(dict.fromkeys(recipe.methods[name].learns_from for name in stages.white_box(recipe)))
+
+
+def _logits(recipe: Recipe, text: Text, data: Mapping[str, Any]) -> Task:
+    settings = _share(data) | {"keep": data["distill"]["teacher_logits"], "hygiene": data["pairs"]["hygiene"]}
+    after = ["prepare", "sft/teacher", "sft/student", *(f"sample/{name}" for name in answered_by(text))]
+    # No method can have a name with a slash in it.
+    return _task(f"distill/logits/{text}", partial(stages.keep_logits, text=text), settings, after, f"logits/{text}")
+
+
+def _distill(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> Task:
+    apart = ("method", "loss", "rounds", "replay", "share", "teacher_logits")
     optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
@@ -206,6 +221,8 @@ def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
     if method.learns_from == "samples":
         settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
     after = ["prepare", "sft/student", "pair"]
+    if recipe.distill.teacher_logits and name in stages.white_box(recipe):
+        after.append(f"distill/logits/{method.learns_from}")
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
 
@@ -215,7 +232,7 @@ def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) 
     All that the recipe allows are here; those behind a check that ends them find nothing to do.
     """
     tasks = [_check_round(recipe, name, 0, data, _asked(recipe, data, "teacher"))]
-    training = _distill(name, method, data)
+    training = _distill(recipe, name, method, data)
     for k in range(1, recipe.distill.rounds + 1):
         after, work = [*training.after, tasks[-1].name], partial(stages.train_round, name=name, number=k)
         if k > 1:

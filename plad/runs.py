@@ -5,6 +5,7 @@ manifest.json            versions, seed, and each finished task with its fingerp
 data/                    train, distill, validation, test .jsonl (Prompt) and summary.json
 models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
+logits/TEXT/             what the teacher says along the text that white-box methods learn from, where it is kept
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
 rounds/K/, rounds.json   of training in rounds: each one's answers, pairs and validation (EvalRow), and which was kept;
                          its model is models/NAME@K

@@ -1,6 +1,6 @@
 """The methods that a student is distilled by, each a line in a recipe: `distill.method.type`, or under `baselines`."""
 
-from plad.methods.base import Method, Text
+from plad.methods.base import Method, Text, answered_by
 from plad.methods.divergence import FDistillJS, FDistillKL, FDistillRKL, FDistillTVD
 from plad.methods.pairs import DPO, IPO, ORPO, Plad, SimPO, SlicHF
 from plad.methods.samples import GKD, MiniLLM
@@ -25,4 +25,4 @@ METHODS = {
     "slic_hf": SlicHF,
 }
 
-__all__ = ["METHODS", "SFT", "Method", "Plad", "SeqKD", "Text"]
+__all__ = ["METHODS", "SFT", "Method", "Plad", "SeqKD", "Text", "answered_by"]

@@ -14,6 +14,13 @@ Text = Literal["references", "teacher", "student", "both", "pairs", "samples"]
 both in this order; the preference pairs made of them; or prompts alone, which the student answers as it trains."""
 
 
+def answered_by(text: Text) -> tuple[str, ...]:
+    """The models whose answers to the distillation half a text is."""
+    both = ("teacher", "student")
+    found: dict[str, tuple[str, ...]] = {"references": (), "samples": (), "both": both, "pairs": both}
+    return found.get(text, (text,))
+
+
 class Method(Spec):
     """A way to train the initial student further. All methods of a run take the same optimiser steps."""
 
@@ -27,10 +34,7 @@ class Method(Spec):
     @property
     def answered_by(self) -> tuple[str, ...]:
         """The models whose answers to the distillation half it learns from."""
-        both = ("teacher", "student")
-        none: tuple[str, ...] = ()
-        found = {"references": none, "samples": none, "both": both, "pairs": both}
-        return found.get(self.learns_from, (self.learns_from,))
+        return answered_by(self.learns_from)
 
     @property
     def calibrated(self) -> bool:

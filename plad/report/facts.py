@@ -66,8 +66,16 @@ def cost_facts(run: RunFiles) -> list[Fact]:
         for name, summary in summaries.items()
         if is_number(summary.get("tokens"))
     ]
+    facts += [_kept(name, summary) for name, summary in summaries.items() if is_number(summary.get("kept"))]
     paid = [summary["paid"] for summary in summaries.values() if "paid" in summary]
     return facts + ([Fact("Paid for in this run", f"{sum(one['money'] for one in paid):.4f}")] if paid else [])
+
+
+def _kept(name: str, summary: Mapping[str, Any]) -> Fact:
+    """How much of the teacher's distributions is on disk, and how much of the probability that is."""
+    most, vocabulary = summary.get("top_k") or summary["vocabulary"], count(summary["vocabulary"])
+    shares = f"{percent(summary['kept'])} % of the probability, at least {percent(summary['least_kept'])} %"
+    return Fact(name, f"{count(summary['rows'])} positions", note=f"{count(most)} of {vocabulary} tokens: {shares}")
 
 
 def _asked(summary: Mapping[str, Any]) -> list[str]:

@@ -1,6 +1,6 @@
 """The stages of PLaD, each a function from the files of a run to files of the run.
 
-Their order: check, prepare, sft, sample, pair, distill, judge and evaluate, calibrate, report.
+Their order: check, prepare, sft, sample, pair, logits, distill, judge and evaluate, calibrate, report.
 
 A stage that takes long writes what it has into its workspace as it goes, continues from there, and puts its result
 in place only when it is whole.
@@ -12,6 +12,7 @@ from plad.stages.context import SPLITS, Context, Stage
 from plad.stages.distill import distill
 from plad.stages.evaluate import answer, score_also, summarise
 from plad.stages.judge import train_judge
+from plad.stages.logits import keep_logits
 from plad.stages.models import with_weights
 from plad.stages.pair import pair
 from plad.stages.prepare import prepare
@@ -31,6 +32,7 @@ __all__ = [
     "distill",
     "fine_tune",
     "keep_best",
+    "keep_logits",
     "pair",
     "pair_again",
     "prepare",

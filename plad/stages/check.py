@@ -10,6 +10,7 @@ from plad.models.vocabulary import check_alike
 from plad.records import Prompt
 from plad.scoring.judging import needs_training, paid_for
 from plad.stages.context import Context
+from plad.stages.room import check_memory
 
 
 def check(context: Context) -> dict[str, Any]:
@@ -31,6 +32,7 @@ def check(context: Context) -> dict[str, Any]:
     if names := white_box(recipe):
         try:
             check_alike(recipe.teacher.model, recipe.student.model)
+            check_memory(recipe)
         except PladError as error:
             raise PladError(f"method {names[0]}: {error}") from None
     used = {"evaluate.judge": recipe.evaluate.judge}

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from plad.losses import Loss
-from plad.methods import Method
-from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_same_tokens
-from plad.records import PreferencePair, Prompt
+from plad.records import PreferencePair
 from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
 from plad.stages.models import formatter_of, load
+from plad.stages.text import examples_of
 from plad.stages.train import train_model
-from plad.training.examples import Examples, from_answers, from_pairs, from_references
+from plad.training.examples import from_references
+from plad.training.stored import with_logits
 
 
 def distill(context: Context, name: str) -> dict[str, Any]:
@@ -37,14 +36,16 @@ def train_student(
     loss = method.objective(recipe.distill.loss)
     model, tokenizer = load(context, start)
     formatter = formatter_of(recipe.prompt, tokenizer, model)
-    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss, pairs)}
+    data: dict[str, Any] = {"train": examples_of(context, method.learns_from, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:
         data["text"] = from_references(context.prompts("train"), formatter)
     # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
     answered_by = method.answered_by if start == "student" else ()
     text = data.get("text")
     steps, flops = steps_and_cost(context, method, answered_by, loss, formatter, pairs, data["train"], text)
-    if loss.needs_teacher:
+    if loss.needs_teacher and recipe.distill.teacher_logits:
+        data["train"] = with_logits(data["train"], context.run.path("logits", method.learns_from))
+    elif loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
     settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
@@ -57,38 +58,3 @@ def _generated(context: Context, answered_by: Sequence[str]) -> int:
     """Tokens of the answers that a method learns from, which were given before its training."""
     records = (context.run.finished(f"sample/{name}") or {} for name in answered_by)
     return sum(record.get("summary", {}).get("tokens", 0) for record in records)
-
-
-def _examples(
-    context: Context, method: Method, formatter: Formatter, loss: Loss, pairs: Sequence[PreferencePair]
-) -> Examples:
-    """The text that a method learns from."""
-    if method.learns_from == "references":
-        return from_references(context.prompts("train"), formatter)
-    if method.learns_from == "pairs":
-        return from_pairs(pairs, formatter, loss)
-    return from_answers(_answered(context, method.answered_by), formatter)
-
-
-def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
-    """The prompts of the distillation half that all of the models answered well, each sample of them with its peers."""
-    prompts = context.learnt_from()
-    whole = [_usable(context, prompts, name) for name in names]
-    for prompt in prompts:
-        samples = [answers.get(prompt.id, []) for answers in whole]
-        if not names:
-            yield prompt, []
-        for together in zip(*samples, strict=False):
-            yield prompt, list(together)
-
-
-def _usable(context: Context, prompts: Sequence[Prompt], name: str) -> dict[str, list[str]]:
-    """A model's finished, non-empty answers by prompt, in the order of its samples; the teacher's also clean."""
-    generations = context.generations(name)
-    first = {generation.id: generation for generation in generations if not generation.sample}
-    unclean = context.recipe.pairs.hygiene.reasons(prompts, first) if name == "teacher" else {}
-    found: dict[str, list[str]] = {}
-    for generation in generations:
-        if generation.finished and generation.response.strip() and generation.id not in unclean:
-            found.setdefault(generation.id, []).append(generation.response)
-    return found

@@ -1,5 +1,6 @@
 """Studies: several runs of one recipe, and one table or figure of what came of them. One file per table or figure."""
 
+from plad.studies.ablations import make_ablations
 from plad.studies.case import case
 from plad.studies.families import families
 from plad.studies.judges import judges
@@ -19,4 +20,4 @@ FIGURES = {
     "ts-gap": ts_gap,
 }
 
-__all__ = ["FIGURES", "make_table1"]
+__all__ = ["FIGURES", "make_ablations", "make_table1"]

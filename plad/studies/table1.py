@@ -42,28 +42,41 @@ def make_table1(
     Raises:
         PladError: no seed or one twice, or what a run raises.
     """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
+    check_seeds(seeds)
     if trials:
         recipe = sweep(recipe, folder, trials, display)
     runs = run_cells([Cell(f"seed-{n}", recipe.model_copy(update={"seed": n})) for n in seeds], folder, display)
     table = {"seeds": list(seeds), **collect(runs)}
-    write_json(folder / "table1.json", table)
-    write_text(folder / "table1.md", markdown_table(table))
-    write_text(folder / "table1.csv", csv_table(table))
-    write_text(folder / "table1.html", _page(table, recipe))
+    write_table(table, folder / "table1", f"Table 1: {recipe.task.source.type}", recipe)
     return table
 
 
-def _page(table: dict[str, Any], recipe: Recipe) -> str:
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse no seeds at all, and one that comes twice.
+
+    Raises:
+        PladError: with the remedy.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
+
+
+def write_table(table: Mapping[str, Any], path: Path, title: str, recipe: Recipe) -> None:
+    """The table as path.json, .md, .csv and .html."""
     # Charts need matplotlib, which takes most of a second to import; `plad --help` shouldn't pay that.
     from plad.studies.page import html_page
 
-    return html_page(table, f"Table 1: {recipe.task.source.type}", recipe.to_yaml())
+    write_json(path.with_suffix(".json"), table)
+    write_text(path.with_suffix(".md"), markdown_table(table))
+    write_text(path.with_suffix(".csv"), csv_table(table))
+    write_text(path.with_suffix(".html"), html_page(table, title, recipe.to_yaml()))
 
 
-def collect(runs: Sequence[Run]) -> dict[str, Any]:
+def collect(runs: Sequence[Run], others: Mapping[str, Sequence[Run]] | None = None) -> dict[str, Any]:
     """One table of finished runs that have the same models, each on test prompts of its own.
+
+    Args:
+        others: more rows by their label: runs of the same seeds and test prompts, of which the subject is a row.
 
     Raises:
         PladError: the runs have not the same models.
@@ -73,8 +86,10 @@ def collect(runs: Sequence[Run]) -> dict[str, Any]:
     for each, result in zip(runs, results, strict=True):
         if [row["name"] for row in result["rows"]] != list(labels):
             raise PladError(f"a table has the same models for every seed, but {each.folder} has others. Run it again.")
-    rows = {name: [_rows(each, name) for each in runs] for name in labels}
     subject = str(results[0]["subject"])
+    sources = {name: (label, runs, name) for name, label in labels.items()}
+    sources |= {label: (label, other, subject) for label, other in (others or {}).items()}
+    rows = {name: [_rows(each, own) for each in of] for name, (_, of, own) in sources.items()}
     gap = [wins(_scores(a), _scores(b)) for a, b in zip(rows["teacher"], rows["student"], strict=True)]
     return {
         "n": sum(map(len, gap)),
@@ -88,9 +103,9 @@ def collect(runs: Sequence[Run]) -> dict[str, Any]:
                 **_numbers(rows[name]),
                 "against_initial": None if name == "student" else _over_initial(rows[name], rows["student"]),
                 "against_subject": None if name == subject else _against(rows[name], rows[subject]),
-                **_cost(runs, name),
+                **_cost(of, own),
             }
-            for name, label in labels.items()
+            for name, (label, of, own) in sources.items()
         ],
     }
 

@@ -32,6 +32,11 @@ class Predictions:
     output: nn.Module | None = None
     cap: float | None = None
 
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """What `logits` makes logits of, some positions at a time."""
+        return (self.state_SD,)
+
     def logits(self, state_sD: Tensor) -> Tensor:
         """In fp32, (s, V)."""
         return _capped((state_sD if self.output is None else self.output(state_sD)).float(), self.cap)
@@ -55,6 +60,33 @@ class Predictions:
         """Whether the head is nothing but a matrix that does not learn; a LoRA layer is a Linear's wrapper."""
         head = self.output
         return type(head) is nn.Linear and type(head.weight) is nn.Parameter and not head.weight.requires_grad
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Log-probabilities of S tokens that were computed before, in place of a model's predictions.
+
+    Attributes:
+        values_SK: those of all V tokens, or of the K likeliest.
+        ids_SK: which tokens these are; None for all.
+        rest_S: the log-probability of each of the others.
+    """
+
+    values_SK: Tensor
+    vocabulary: int
+    ids_SK: Tensor | None = None
+    rest_S: Tensor | None = None
+
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        """As `Predictions.states`."""
+        return tuple(value for value in (self.values_SK, self.ids_SK, self.rest_S) if value is not None)
+
+    def logits(self, values_sK: Tensor, ids_sK: Tensor | None = None, rest_s: Tensor | None = None) -> Tensor:
+        """In fp32, (s, V); log-probabilities are logits too."""
+        if ids_sK is None or rest_s is None:
+            return values_sK.float()
+        return rest_s[:, None].repeat(1, self.vocabulary).scatter(-1, ids_sK.long(), values_sK.float())
 
 
 def in_chunks(

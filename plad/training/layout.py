@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -25,13 +26,24 @@ NO_EXAMPLE = -1
 """Marks padding in `example_NL`."""
 
 
+class Kept(Protocol):
+    """A teacher's distributions along all responses of an example, one row a token, over a vocabulary of this size."""
+
+    @property
+    def vocabulary(self) -> int: ...
+
+    def read(self) -> dict[str, Tensor]:
+        """As `head.Stored` has them: values, ids and rest."""
+
+
 @dataclass(frozen=True)
 class Example:
     """A tokenised prompt and its responses, each with its end token unless it was cut short.
 
     An empty response takes no room: it leaves its number to what other examples of a batch have there. Beside each
     response may stand its score, its log-likelihood under the initial student, and, of one drawn in training, the
-    log-probability of each token under what it was drawn from.
+    log-probability of each token under what it was drawn from; and beside the example, where a teacher's distributions
+    along its responses are kept.
     """
 
     prompt: Sequence[int]
@@ -39,6 +51,7 @@ class Example:
     scores: Sequence[float] | None = None
     reference_logps: Sequence[float] | None = None
     sampling_logps: Sequence[Sequence[float]] | None = None
+    teacher: Kept | None = None
 
     @property
     def tokens(self) -> int:
@@ -170,7 +183,7 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
 
     Tensors: predict_row, predict_col, target, slot, response (S,), with slot an index into a flat (B, R, T);
     lengths (B, R); scores and reference_logps (B, R) if every example has them; sampling_logps (S,), 0 where a
-    response was not drawn in training, if any was.
+    response was not drawn in training, if any was; teacher_values, and the like, where they are kept.
     """
     most = max(len(e.responses) for e in examples)
     longest = max(len(y) for e in examples for y in e.responses)
@@ -205,4 +218,22 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
             batch[name] = torch.tensor(list(told), dtype=torch.float32)
     if any(e.sampling_logps is not None for e in examples):
         batch["sampling_logps"] = torch.tensor(drawn)
-    return batch
+    return batch | (_kept(examples, list(source)) if all(e.teacher for e in examples) else {})
+
+
+def _kept(examples: Sequence[Example], responses: Sequence[tuple[int, int]]) -> Batch:
+    """A teacher's distributions along the responses in the order of their targets."""
+    vocabulary = 0
+    parts: dict[tuple[int, int], dict[str, Tensor]] = {}
+    for b, example in enumerate(examples):
+        assert example.teacher is not None
+        vocabulary, rows = example.teacher.vocabulary, example.teacher.read()
+        lengths = list(map(len, example.responses))
+        cut = [
+            dict(zip(rows, pieces, strict=True))
+            for pieces in zip(*(value.split(lengths) for value in rows.values()), strict=True)
+        ]
+        parts |= {(b, r): piece for r, piece in enumerate(cut)}
+    names = parts[responses[0]]
+    found = {f"teacher_{name}": torch.cat([parts[place][name] for place in responses]) for name in names}
+    return found | {"teacher_vocabulary": torch.tensor(vocabulary)}

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from plad.errors import PladError
 from plad.losses.sequence import Sequences
 from plad.training.attention import attention_mask
-from plad.training.head import Predictions, in_chunks
+from plad.training.head import Predictions, Stored, in_chunks
 from plad.training.layout import Batch, DecoderLayout, EncoderDecoderLayout, Example
 
 logger = logging.getLogger(__name__)
@@ -31,12 +31,12 @@ class Teacher:
     """A second model that the student is compared with, token by token. It gets no gradient and never trains.
 
     Args:
-        model: a model of the student's kind and vocabulary; its dropout is off.
+        model: a model of the student's kind and vocabulary; its dropout is off. None where batches hold what it said.
         divergence: of fp32 logits over the tokens both have, student's (S, V) and teacher's (S, V), and the number of
             the response that each position belongs to (S,): one number a position, (S,).
     """
 
-    model: nn.Module
+    model: nn.Module | None
     divergence: Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -137,26 +137,37 @@ def base_model(model: Any) -> Any:
 
 def _values(model: nn.Module, batch: Batch, teacher: Teacher | None) -> tuple[Tensor, ...]:
     """log q(y_t) and, with a teacher, log p(y_t) and the divergence, (S,) each; a chunk of positions at a time."""
-    student, target_S = _predictions(model, batch), batch["target"]
+    student, target_S = predictions(model, batch), batch["target"]
     if teacher is None:
         return (student.token_logps(target_S),)
     with torch.no_grad():
-        expert = _predictions(teacher.model, batch)
+        expert = _stored(batch) if teacher.model is None else predictions(teacher.model, batch)
 
-    def compared(state: Tensor, target: Tensor, expert_state: Tensor, response: Tensor) -> tuple[Tensor, ...]:
+    def compared(state: Tensor, target: Tensor, response: Tensor, *expert_states: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():
-            expert_logits = expert.logits(expert_state)
+            expert_logits = expert.logits(*expert_states)
         logits = student.logits(state)
         both = min(logits.shape[-1], expert_logits.shape[-1])
         logits, expert_logits = logits[:, :both], expert_logits[:, :both]
         logps = (_log_softmax_at(one, target) for one in (logits, expert_logits))
         return (*logps, teacher.divergence(logits, expert_logits, response))
 
-    inputs = (student.state_SD, target_S, expert.state_SD, batch["response"])
+    inputs = (student.state_SD, target_S, batch["response"], *expert.states)
     return in_chunks(compared, inputs, student.vocabulary + expert.vocabulary)
 
 
-def _predictions(model: nn.Module, batch: Batch) -> Predictions:
+def _stored(batch: Batch) -> Stored:
+    if "teacher_values" not in batch:
+        raise PladError(
+            "a loss that compares with a teacher needs the teacher, or examples with its distributions, but these have "
+            "none. Give teacher=MODEL."
+        )
+    parts = (batch.get(f"teacher_{name}") for name in ("ids", "rest"))
+    return Stored(batch["teacher_values"], int(batch["teacher_vocabulary"]), *parts)
+
+
+def predictions(model: nn.Module, batch: Batch) -> Predictions:
+    """What a model says at the positions that predict a response token of the batch."""
     if "encoder_row" in batch:
         return _whole(_encoder_decoder_logits(model, batch), batch)
     if "branch" in batch:

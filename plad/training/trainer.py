@@ -53,7 +53,8 @@ class PladTrainer(Trainer):
         prompt_format: how prompts become token ids.
         device_tokens: how many tokens a device holds at once, padding included; the rest of its share of a batch
             accumulates. None holds the whole share.
-        teacher: for a loss that compares token distributions: a model of the student's kind and vocabulary.
+        teacher: for a loss that compares token distributions: a model of the student's kind and vocabulary; or None,
+            where `stored.with_logits` has given the examples what it says along them.
         text: for a loss that wants people's text beside its samples: examples of one response.
         max_new_tokens: for a loss that samples in training: where a sample is cut.
     """
@@ -77,7 +78,7 @@ class PladTrainer(Trainer):
         # A model that was trained under mixed precision before still computes in it when called, and its parts do not.
         model = extract_model_from_parallel(model, keep_fp32_wrapper=False)
         self.loss: Loss = RankingCalibration() if loss is None else loss
-        _check_company(self.loss, teacher, text)
+        _check_company(self.loss, teacher, text, train_dataset)
         self._formatter = (prompt_format or PromptFormat()).bind(processing_class, model.config.is_encoder_decoder)
         self._layout, self._device_tokens = choose_layout(model, pad_id(processing_class), teacher), device_tokens
         # Our collator makes the batch from Example objects, which have no columns to remove.
@@ -109,13 +110,16 @@ class PladTrainer(Trainer):
     def _frozen(self, teacher: Any) -> Teacher | None:
         if not self.loss.needs_teacher:
             return None
+        if teacher is None:
+            return Teacher(None, self.loss.divergence)
         return Teacher(teacher.eval().requires_grad_(False).to(self.args.device), self.loss.divergence)
 
     def _sampling(self, text: Examples | None, max_new_tokens: int) -> OnPolicy | None:
         settings = self.loss.rollout()
         if settings is None:
             return None
-        assert self._teacher is not None, "every loss over samples is relative to a teacher"
+        assert self._teacher is not None
+        assert self._teacher.model is not None, "every loss over samples is relative to a teacher that reads them"
         end_id, padding = self._formatter.end_id, self._layout.pad_id
         sampler = Sampler(self.model, self._teacher.model, end_id, padding, max_new_tokens, settings)
         # Every process has prompts of its own, and must not draw the same numbers for them.
@@ -329,8 +333,9 @@ def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
     return {"examples": examples}
 
 
-def _check_company(loss: Loss, teacher: Any, text: Examples | None) -> None:
-    if loss.needs_teacher and teacher is None:
+def _check_company(loss: Loss, teacher: Any, text: Examples | None, data: Any) -> None:
+    stored = not loss.rollout() and isinstance(data, Examples) and all(example.teacher for example in data)
+    if loss.needs_teacher and teacher is None and not stored:
         raise PladError(f"{type(loss).__name__} compares with a teacher's distributions. Give teacher=MODEL.")
     settings = loss.rollout()
     if settings and settings.with_text and not text:
