@@ -29,7 +29,8 @@ def pair(context: Context) -> dict[str, Any]:
     if not pairs:
         raise PladError(
             f"distillation needs at least one pair, but all {len(prompts)} prompts were dropped: {told}. "
-            "Raise sample.max_new_tokens, or look at generations/ in the run folder."
+            "Raise sample.max_new_tokens where answers are truncated; where they are empty, see what the model makes "
+            "of prompt.template, and which words end an answer. They are in generations/ in the run folder."
         )
     write_jsonl(context.run.path("pairs.jsonl"), pairs)
     summary = {"prompts": len(prompts), "made": len(pairs), "dropped": dropped}
