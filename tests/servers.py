@@ -183,15 +183,20 @@ def model_server(folder: Path, log: Path) -> Iterator[str]:
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 120
-        while not _healthy(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+        ready(process, port, log, seconds=120)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait()
+
+
+def ready(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float) -> None:
+    """Wait until a server is well; fail with its log where it has ended or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not _healthy(port):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
 
 
 def _healthy(port: int) -> bool:
