@@ -278,6 +278,7 @@ EARLY: dict[str | None, Callable[[dict[str, str]], Answer]] = {
     "429 until a date in the past": _problem(429, **{"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
     "500": _problem(500),
     "503": _problem(503),
+    "503 with Retry-After": _problem(503, **{"retry-after": "0.2"}),
     "400": _problem(400),
     "hang": lambda _: Answer(b"{}", send=0, then="hang"),
     "malformed JSON": lambda _: Answer(b'{"choices": [{"index": 0, "mess'),

@@ -56,7 +56,7 @@ class Requests:
 
     def __init__(self, spec: OpenAI):
         self.spec, self._secret = spec, secret_of(spec)
-        # The time that its pool takes for a request grows with its connections: many small pools cost a third less.
+        # The time that its pool takes for a request grows with its connections: many small pools cost less.
         self._clients = [_client(spec, self._secret) for _ in range(-(-spec.limits.concurrency // _POOL))]
         self._turns = cycle(self._clients)
 
