@@ -73,9 +73,9 @@ class RayGenerator:
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Done = ()
     ) -> Iterator[Generation]:
-        """Prompts of like length go to a worker together, longest first."""
+        """By Ray's own processor where it runs the model, else by workers of ours."""
         have = set(done)
-        if runs_by_processor(self.spec.engine, self.folder):
+        if not self.formatter.encoder_decoder and runs_by_processor(self.spec.engine, self.folder):
             wanted = [(p, n) for p in prompts for n in range(sampling.samples) if (p.id, n) not in have]
             if wanted:
                 processor = Processor(self.spec, self.folder, self.formatter, self.dtype, self.batch_size)
@@ -86,6 +86,7 @@ class RayGenerator:
     def _by_workers(
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, have: Collection[tuple[str, int]]
     ) -> Iterator[Generation]:
+        """Prompts of like length go to a worker together, longest first."""
         import ray
 
         todo = [p for p in prompts if any((p.id, sample) not in have for sample in range(sampling.samples))]
