@@ -48,6 +48,10 @@ def main() -> None:
     options.add_argument("--passes", type=int, default=1)
     options.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
     options.add_argument("--device-tokens", type=int, default=2048, help="plad's micro-batch")
+    options.add_argument(
+        "--accumulate", type=int, default=1, help="parts of TRL's step, where a whole one does not fit into memory"
+    )
+    options.add_argument("--profile", action="store_true", help="one pass more of plad, by kind of work")
     options.add_argument("--out", type=Path)
     options.add_argument("--serve", choices=SIDES, help=argparse.SUPPRESS)
     options.add_argument("--data", type=Path, help=argparse.SUPPRESS)
@@ -101,6 +105,8 @@ def serve(given: argparse.Namespace) -> None:
     answer |= {"matmul": matmul_rate(model, given)}
     if given.serve == "plad":
         answer |= {"needed_flops": needed_flops(model, tokenizer, rows)}
+        if given.profile:
+            answer |= {"time_by": time_by(trainer_of(model, tokenizer, rows, given, None))}
     print(ANSWER + json.dumps(answer), flush=True)
 
 
@@ -120,6 +126,34 @@ def timed_pass(trainer: Any) -> dict[str, Any]:
     trainer.add_callback(Clock())
     trainer.train()
     return {"steps": steps, "losses": [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]}
+
+
+KINDS = {
+    "matrix products": ("mm", "addmm", "addmm_", "bmm", "baddbmm", "linear"),
+    "attention's kernel": (
+        "_scaled_dot_product_flash_attention_for_cpu",
+        "_scaled_dot_product_flash_attention_for_cpu_backward",
+    ),
+    "softmax": ("_softmax", "_softmax_backward_data", "_log_softmax", "exp_", "logsumexp"),
+    "dropout": ("random_", "bernoulli_", "bitwise_and", "bitwise_right_shift", "bitwise_right_shift_"),
+    "casts and copies": ("copy_", "_to_copy", "to", "clone", "contiguous", "cat", "index", "empty_strided"),
+    "optimiser": ("_fused_adamw_",),
+}
+
+
+def time_by(trainer: Any) -> dict[str, float]:
+    """Shares of a pass by kind of work: torch's own times of its operators, each without those that it calls."""
+    from torch.profiler import ProfilerActivity, profile
+
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        timed_pass(trainer)
+    shares = dict.fromkeys([*KINDS, "the rest, element by element"], 0.0)
+    kind_of = {f"aten::{name}": kind for kind, names in KINDS.items() for name in names}
+    events = seen.key_averages()
+    total = sum(event.self_cpu_time_total for event in events)
+    for event in events:
+        shares[kind_of.get(event.key, "the rest, element by element")] += event.self_cpu_time_total / total
+    return {kind: round(share, 3) for kind, share in shares.items()}
 
 
 def load(given: argparse.Namespace) -> tuple[Any, Any]:
@@ -182,7 +216,7 @@ def trl_cpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     from trl.experimental.cpo import CPOConfig, CPOTrainer
 
     config = CPOConfig(
-        **settings(given, max_steps, **grouped()),
+        **settings(given, max_steps, **grouped(given)),
         loss_type="hinge",
         cpo_alpha=0.0,
         beta=1 / MARGIN,
@@ -208,7 +242,7 @@ def trl_dpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     if "ref" in model.peft_config:  # that of the pass before
         model.delete_adapter("ref")
     config = DPOConfig(
-        **settings(given, max_steps, **grouped()),
+        **settings(given, max_steps, **grouped(given)),
         loss_type=["hinge"],
         beta=1 / MARGIN,
         precompute_ref_log_probs=True,
@@ -218,8 +252,10 @@ def trl_dpo(model: Any, tokenizer: Any, rows: list[Any], given: argparse.Namespa
     return ZeroReference(model, args=config, train_dataset=data, processing_class=tokenizer)
 
 
-def grouped() -> dict[str, Any]:
+def grouped(given: argparse.Namespace) -> dict[str, Any]:
     return {
+        "per_device_train_batch_size": BATCH // given.accumulate,
+        "gradient_accumulation_steps": given.accumulate,
         "train_sampling_strategy": "group_by_length",
         "length_column_name": "length",
         "remove_unused_columns": False,
@@ -296,6 +332,8 @@ def summary(given: argparse.Namespace, passes: list[dict[str, Any]], rate: float
         "peak_gb": max(one["peak_gb"] for one in passes),
         "first_loss": passes[0]["losses"][0],
     }
+    if "time_by" in passes[0]:
+        told["time_by"] = passes[0]["time_by"]
     if "needed_flops" in passes[0]:
         told["matmul_share"] = passes[0]["needed_flops"] / statistics.median(totals) / rate
     return told
@@ -308,6 +346,7 @@ def show(given: argparse.Namespace, found: dict[str, dict[str, Any]], rate: floa
         "dtype": given.dtype,
         "pairs": given.pairs,
         "batch": BATCH,
+        "accumulate": given.accumulate,
         "matmul_gflops": rate / 1e9,
         "sides": found,
     }
@@ -325,6 +364,8 @@ def show(given: argparse.Namespace, found: dict[str, dict[str, Any]], rate: floa
         if "matmul_share" in told:
             line += f"  {100 * told['matmul_share']:.0f} % of the matmul rate"
         print(line)
+        for kind, share in told.get("time_by", {}).items():
+            print(f"           {100 * share:5.1f} %  {kind}")
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(report, indent=1) + "\n")

@@ -49,16 +49,33 @@ class Training(Optimisation):
 
     lora: Lora | None = None
 
+    @property
+    def flops_a_weight(self) -> int:
+        """Of a training token: 2 forwards, 4 backwards, 2 less where weights are frozen, 2 more to recompute."""
+        return (4 if self.lora else 6) + 2 * self.gradient_checkpointing
+
 
 class Distillation(Training):
     """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
-    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method.
+    The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method; or
+    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included.
     """
 
     method: AnyMethod = Field(Plad(), description="what the run is about")
     loss: Objective = Field(RankingCalibration(), description="the calibration loss of method plad")
     lora: Lora | None = Lora()
+    share: float = Field(1.0, gt=0, le=1, description="share of the distillation half's prompts that is learnt from")
+    rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
+    replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
+    equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
+
+    def settings_of(self, method: Method) -> Distillation:
+        """Those of a method's own training: its rate, batch and rank where it names them."""
+        own = {name: value for name in ("learning_rate", "batch_size") if (value := getattr(method, name))}
+        if self.lora is not None and method.lora_rank:
+            own["lora"] = self.lora.model_copy(update={"r": method.lora_rank})
+        return self.model_copy(update=own)
 
 
 class ModelRole(Spec):
@@ -72,6 +89,9 @@ class TeacherRole(ModelRole):
     """A teacher may also be one of which nothing but text is seen: an API, or a file of recorded answers."""
 
     model: Teacher
+    samples: int | None = Field(
+        None, ge=1, description="its answers to a prompt of the distillation half; sample.samples where null"
+    )
 
     @property
     def text_only(self) -> bool:
@@ -87,9 +107,16 @@ class Sample(Sampling):
 
 
 class Pairing(Spec):
-    """How pairs are made. The scorer is used where the loss needs scores, or pairs are ordered by them."""
+    """How pairs are made. The scorer is used where the loss needs scores, or answers are chosen or ordered by them."""
 
     scorer: Scorer | None = None
+    positives: Literal["first", "best"] = Field(
+        "first", description="the teacher's first answer, or of several the one that the scorer likes best"
+    )
+    negatives: Literal["first", "all", "hardest", "random"] = Field(
+        "first",
+        description="which of the student's answers to a prompt; hardest is the one that it thinks likeliest",
+    )
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
     hygiene: Hygiene = Hygiene()
 
@@ -118,6 +145,11 @@ class Evaluation(Spec):
     def pairwise(self) -> bool:
         """Whether the judge compares two answers, as opposed to scoring one."""
         return is_pairwise(self.judge)
+
+    @property
+    def trains_judge(self) -> bool:
+        """Whether the run itself makes the judge."""
+        return needs_training(self.judge)
 
     @property
     def others(self) -> dict[str, Any]:
@@ -213,18 +245,32 @@ class Recipe(Spec):
                 f"{self.teacher.model.type}. Set it to null.",
             )
         loss, pairs = self.distill.loss, self.pairs
+        if self.distill.rounds > 1 and self.distill.method.learns_from != "pairs":
+            yield (
+                "distill.rounds",
+                f"a round makes new pairs, but a method of type {self.distill.method.type} learns from "
+                f"{self.distill.method.learns_from}. Set it to 1, or use `type: plad`.",
+            )
         if self._scores_needed and pairs.scorer is None:
             yield (
                 "distill.loss",
                 f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
                 "Name a scorer there (such as `type: embedding`), or use `type: ranking`.",
             )
+        yield from self._sample_problems()
         if pairs.real_share and pairs.scorer is None:
             yield (
                 "pairs.real_share",
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        for name, method in self.methods.items():
+            if method.lora_rank and self.distill.lora is None:
+                yield (
+                    "distill.lora",
+                    f"method {name} names a lora_rank of {method.lora_rank}, but distill.lora is null: the student is "
+                    "trained whole. Set it, such as `lora: {}`, or take the rank away.",
+                )
         for label, scorer in self.evaluate.others.items():
             if needs_training(scorer):
                 yield (
@@ -240,10 +286,36 @@ class Recipe(Spec):
                 "Lower it, or raise prompt.max_response_tokens.",
             )
 
+    def _sample_problems(self) -> Iterator[tuple[str, str]]:
+        """Choices among the answers to a prompt that leave nothing to choose."""
+        if self.pairs.positives == "best":
+            if self.pairs.scorer is None:
+                yield (
+                    "pairs.positives",
+                    "the best of the teacher's answers is for a scorer to say, but pairs.scorer is null. "
+                    "Name one there (such as `type: embedding`), or set it to first.",
+                )
+            if (count := self.sampling_of("teacher").samples) < 2:
+                yield (
+                    "pairs.positives",
+                    f"the best is chosen of several answers, but the teacher gives {count}. Raise teacher.samples.",
+                )
+        if self.pairs.negatives != "first" and self.sample.samples < 2:
+            yield (
+                "pairs.negatives",
+                f"{self.pairs.negatives} is of several answers, but the student gives {self.sample.samples}. "
+                "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
+            )
+
+    def sampling_of(self, name: str) -> Sample:
+        """How a model answers the distillation half; the teacher may give another number of answers."""
+        own = self.teacher.samples if name == "teacher" else None
+        return self.sample.model_copy(update={"samples": own or self.sample.samples})
+
     @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
-        return self._scores_needed or self.pairs.real_share > 0
+        return self._scores_needed or self.pairs.real_share > 0 or self.pairs.positives == "best"
 
     @property
     def _scores_needed(self) -> bool:
@@ -271,6 +343,10 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
         _override(data, override, marks)
+    return _validated(data, marks, path)
+
+
+def _validated(data: Mapping[str, Any], marks: Marks, path: Path) -> Recipe:
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -280,6 +356,19 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         told = [f"{_where(place.split('.'), marks, path)}: {place}: {problem}" for place, problem in problems]
         raise PladError("\n".join(told))
     return recipe
+
+
+def changed(recipe: Recipe, overrides: Sequence[str]) -> Recipe:
+    """A recipe with some dotted settings changed.
+
+    Raises:
+        PladError: as `load_recipe`.
+    """
+    data: dict[str, Any] = recipe.model_dump(mode="json")
+    marks: Marks = {}
+    for override in overrides:
+        _override(data, override, marks)
+    return _validated(data, marks, Path("the recipe"))
 
 
 def parse_settings(overrides: Sequence[str]) -> dict[str, Any]:

@@ -143,10 +143,15 @@ class _Estimate:
             if (sft := getattr(recipe, name).sft) is not None:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
-            found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sample, f"sample {name}"))
+            found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sampling_of(name), f"sample {name}"))
         for name, method in recipe.methods.items():
-            responses = {"both": 2, "pairs": 2}.get(method.learns_from, 1)
-            found.append(self._training(f"distill/{name}", "student", len(data.distill), recipe.distill, responses))
+            pairs = 1 + (recipe.sample.samples if recipe.pairs.negatives == "all" else 1)
+            responses = {"both": 2, "pairs": pairs}.get(method.learns_from, 1)
+            settings, learnt = recipe.distill.settings_of(method), round(recipe.distill.share * len(data.distill))
+            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses))
+        if recipe.distill.rounds > 1:
+            # The last method is the one that goes through the rounds, and the last line its first.
+            found += self._further_rounds(found[-1], learnt)
         if asked := _judged(recipe, data):
             once = recipe.sample.model_copy(update={"samples": 1})
             found.append(self._answers("evaluate/judge", "student", asked, once))
@@ -157,6 +162,18 @@ class _Estimate:
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
             found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
+        return found
+
+    def _further_rounds(self, first: Line, learnt: int) -> list[Line]:
+        """All that the recipe allows: what each is checked by, and from the second on its answers and training."""
+        recipe, held_out = self.recipe, len(self.data.validation)
+        testing = (recipe.evaluate.sampling or recipe.sample).model_copy(update={"samples": 1})
+        found = [self._answers(f"{first.task}@0/check, teacher", "teacher", held_out, testing)]
+        for number in range(recipe.distill.rounds + 1):
+            if number > 1:
+                pairs = self._answers(f"{first.task}@{number}/pairs", "student", learnt, recipe.sample)
+                found += [pairs, replace(first, task=f"{first.task}@{number}")]
+            found.append(self._answers(f"{first.task}@{number}/check", "student", held_out, testing))
         return found
 
     def _count(self, name: str, model: Any) -> Formatter:
@@ -170,8 +187,7 @@ class _Estimate:
         seen = settings.max_steps * settings.batch_size if settings.max_steps else round(examples * settings.epochs)
         length = self.lengths[name]
         prompt_tokens, tokens = round(seen * length.prompt), round(seen * responses * length.answer)
-        passes = 4 if settings.lora else 6
-        flops = float(passes + 2 * settings.gradient_checkpointing) * self.weights[name] * (prompt_tokens + tokens)
+        flops = float(settings.flops_a_weight) * self.weights[name] * (prompt_tokens + tokens)
         return Line(task, examples, prompt_tokens, tokens, flops, flops / self.speed.training / 3600)
 
     def _asked(self, task: str, name: str, prompts: Sequence[Prompt], sampling: Sample, purpose: str) -> Line:

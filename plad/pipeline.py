@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -20,12 +20,15 @@ from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method
 from plad.progress import Display
-from plad.runs import Run, describe_path, fingerprint, timed
+from plad.runs import Run, describe_path, fingerprint, link, timed
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
 FORMAT = 2
 """Raised when a stage comes to write something else for the same recipe."""
+
+CHOICES = ("positives", "negatives")
+"""Settings of pairs that choose among several answers."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,21 @@ def plan(recipe: Recipe) -> list[Task]:
         )
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
-        settings = data["sample"] | _asked(recipe, data, name)
+        settings = data["sample"] | {"samples": recipe.sampling_of(name).samples} | _asked(recipe, data, name)
         tasks.append(
             _task(f"sample/{name}", partial(stages.sample, name=name), settings, [_trained(recipe, name)], output)
         )
-    settings = {"pairs": data["pairs"] if recipe.scores_pairs else None, "hygiene": data["pairs"]["hygiene"]}
-    tasks.append(_task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl"))
-    tasks += [_distill(name, method, data) for name, method in recipe.methods.items()]
-    return tasks + _evaluate(recipe, data)
+    settings = _pairing(recipe, data)
+    tasks.append(
+        _task("pair", stages.pair, settings, ["sample/teacher", "sample/student"], "pairs.jsonl", "pairs.json")
+    )
+    judge = _judge(recipe, data)
+    *compared, subject = recipe.methods.items()
+    tasks += [_distill(name, method, data) for name, method in compared]
+    if recipe.distill.rounds == 1:
+        return [*tasks, _distill(*subject, data), judge, *_evaluate(recipe, data)]
+    # Whether a round is followed by another is for the judge to say.
+    return [*tasks, judge, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
 
 
 def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
@@ -74,11 +84,19 @@ def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
     return found
 
 
-def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None, force: Iterable[str] = ()) -> Run:
+def run(
+    recipe: Recipe,
+    folder: Path,
+    display: Display,
+    only: str | None = None,
+    force: Iterable[str] = (),
+    beside: Sequence[Path] = (),
+) -> Run:
     """Run what is not done yet; with `only`, one stage, for which those before it must be done.
 
     Args:
         force: stages to run again whatever the folder records.
+        beside: other run folders; what one of them has done from equal settings is taken from there.
 
     Raises:
         PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
@@ -99,7 +117,8 @@ def run(recipe: Recipe, folder: Path, display: Display, only: str | None = None,
         for task in todo:
             # Forgotten before it is begun, and its followers too: should this process end here, they are still due.
             run.forget([task.name, *(other.name for other in tasks if task.name in other.after)])
-            _execute(run, recipe, task, marks[task.name], display)
+            if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
+                _execute(run, recipe, task, marks[task.name], display)
     return run
 
 
@@ -118,9 +137,33 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _determining(data: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost."""
+    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost.
+
+    Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
+    were run before did not have, where it has no say.
+    """
     model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
-    return data | {"teacher": data["teacher"] | {"model": model}}
+    teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
+    chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
+    return data | {"teacher": teacher, "pairs": chosen}
+
+
+def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
+    """What pairs depend on beside the answers that they are made of."""
+    pairs = data["pairs"]
+    settings = {"pairs": pairs if recipe.scores_pairs else None, "hygiene": pairs["hygiene"]}
+    settings |= {key: pairs[key] for key in CHOICES if key in pairs} | _share(data)
+    return settings | ({"normalise": _normalise(data)} if pairs.get("negatives") == "hardest" else {})
+
+
+def _share(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The share of the distillation half that is learnt from, where it is not all."""
+    share = data["distill"]["share"]
+    return {} if share == 1 else {"share": share}
+
+
+def _normalise(data: Mapping[str, Any]) -> str:
+    return str(data["distill"]["loss"]["normalise"])
 
 
 def _trained(recipe: Recipe, name: str) -> str:
@@ -149,24 +192,65 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [describe_path(Path(file)) for file in files if file],
     }
-    return _task("prepare", stages.prepare, settings, [], *(f"data/{name}.jsonl" for name in stages.SPLITS))
+    outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
+    outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
+    return _task("prepare", stages.prepare, settings, [], *outputs)
 
 
 def _distill(name: str, method: Method, data: Mapping[str, Any]) -> Task:
-    optimisation = {key: value for key, value in data["distill"].items() if key not in ("method", "loss")}
+    apart = ("method", "loss", "rounds", "replay", "share")
+    optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
     if method.calibrated:
         optimisation["loss"] = data["distill"]["loss"]
-    settings = {"distill": optimisation, "method": method.model_dump(mode="json")}
+    settings = _share(data) | {"distill": optimisation, "method": method.model_dump(mode="json")}
     if method.learns_from == "samples":
         settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
     after = ["prepare", "sft/student", "pair"]
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
 
 
-def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> list[Task]:
+    """The student's rounds, each its pairs, its training and its check, and the one that is kept.
+
+    All that the recipe allows are here; those behind a check that ends them find nothing to do.
+    """
+    tasks = [_check_round(recipe, name, 0, data, _asked(recipe, data, "teacher"))]
+    training = _distill(name, method, data)
+    for k in range(1, recipe.distill.rounds + 1):
+        after, work = [*training.after, tasks[-1].name], partial(stages.train_round, name=name, number=k)
+        if k > 1:
+            again = {"sample": data["sample"], "replay": data["distill"]["replay"], **_pairing(recipe, data)}
+            pairs = partial(stages.pair_again, name=name, number=k)
+            outputs = [f"rounds/{k}/{file}.jsonl" for file in ("student", "pairs")]
+            tasks.append(_task(f"distill/{name}@{k}/pairs", pairs, again, after, *outputs))
+            after.append(tasks[-1].name)
+        tasks.append(_task(f"distill/{name}@{k}", work, training.settings, after, f"models/{name}@{k}"))
+        tasks.append(_check_round(recipe, name, k, data))
+    keep = partial(stages.keep_best, name=name)
+    settings, after = {"rounds": recipe.distill.rounds}, [task.name for task in tasks]
+    return [*tasks, _task(f"distill/{name}", keep, settings, after, "rounds.json", f"models/{name}")]
+
+
+def _check_round(
+    recipe: Recipe, name: str, number: int, data: Mapping[str, Any], asked: Mapping[str, Any] | None = None
+) -> Task:
+    """With the initial student, which is round 0, the teacher answers too."""
+    settings = {"sampling": data["evaluate"]["sampling"] or data["sample"], **(asked or {})}
+    trained = [f"distill/{name}@{number}"] if number else ["sft/student", _trained(recipe, "teacher")]
+    before = [f"distill/{name}@{number - 1}/check"] if number else []
+    work, after = partial(stages.check_round, name=name, number=number), [*trained, *before, "evaluate/judge"]
+    return _task(f"distill/{name}@{number}/check", work, settings, after, f"rounds/{number}/check")
+
+
+def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     taught = ("judge", "judge_prompts", "judge_samples")
     judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
-    tasks = [_task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"])]
+    made = ["judge"] if recipe.evaluate.trains_judge else []
+    return _task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)
+
+
+def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
+    tasks = []
     names = ["teacher", "student", *recipe.methods]
     sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
@@ -175,7 +259,8 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         if recipe.evaluate.pairwise and name != "student":
             after.append("evaluate/student")
         work, settings = partial(stages.answer, name=name), sampling | _asked(recipe, data, name)
-        tasks.append(_task(f"evaluate/{name}", work, settings, after, f"evaluation/{name}.jsonl"))
+        outputs = [f"evaluation/{name}.jsonl", *_verdicts(recipe, name)]
+        tasks.append(_task(f"evaluate/{name}", work, settings, after, *outputs))
     answers = [f"evaluate/{name}" for name in names]
     for label, scorer in zip(recipe.evaluate.others, data["evaluate"]["also"], strict=True):
         outputs = [f"evaluation/scores/{label}/{name}.jsonl" for name in names]
@@ -190,16 +275,25 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
 
 
+def _verdicts(recipe: Recipe, name: str) -> list[str]:
+    """Where a pairwise judge's replies on a model's answers go."""
+    if not recipe.evaluate.pairwise:
+        return []
+    opponents = ["reference"] if name == "student" else ["reference", "student"]
+    return [f"evaluation/verdicts/{name}-{opponent}.jsonl" for opponent in opponents]
+
+
 def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
         "calibration": data["evaluate"]["calibration"],
         "sample": data["sample"],
         "split": data["evaluate"]["split"],
-        "normalise": data["distill"]["loss"]["normalise"],
+        "normalise": _normalise(data),
     }
     after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
     work = partial(stages.calibrate, names=names)
-    return _task("evaluate/calibration", work, settings, after, "evaluation/calibration.json")
+    outputs = [f"evaluation/calibration/{name}.jsonl" for name in names]
+    return _task("evaluate/calibration", work, settings, after, *outputs, "evaluation/calibration.json")
 
 
 def _task(name: str, work: stages.Stage, settings: Mapping[str, Any], after: list[str], *outputs: str) -> Task:
@@ -210,12 +304,15 @@ def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]
     """The tasks that are not done, and all that follow one of them."""
     again: set[str] = set()
     for task in tasks:
-        record = run.finished(task.name) or {}
-        whole = all(run.path(output).exists() for output in task.outputs)
-        done = record.get("fingerprint") == marks[task.name] and whole and task.stage not in force
+        done = _done(run, task, marks[task.name]) and task.stage not in force
         if not done or again & set(task.after):
             again.add(task.name)
     return [task for task in tasks if task.name in again]
+
+
+def _done(run: Run, task: Task, mark: str) -> bool:
+    record = run.finished(task.name) or {}
+    return record.get("fingerprint") == mark and all(run.path(output).exists() for output in task.outputs)
 
 
 def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
@@ -246,7 +343,9 @@ def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
         raise PladError(
             f"{stage} needs the stages before it, but {before[0]} is not done. Run `plad run` on the folder."
         )
-    return [task for task in tasks if task in todo and task.stage == stage]
+    # The rounds of distill need the judge, which is of a later stage.
+    needed = {name for task in tasks if task.stage == stage for name in task.after}
+    return [task for task in tasks if task in todo and (task.stage == stage or task.name in needed)]
 
 
 def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
@@ -258,6 +357,18 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) 
     run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=dict(task.settings))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
+
+
+def _taken(run: Run, task: Task, mark: str, others: Iterable[Run], display: Display) -> bool:
+    """Take a task's outputs from a run that has done it. A report is of one run, and names its times and versions."""
+    source = next((other for other in others if task.stage != "report" and _done(other, task, mark)), None)
+    if source is None:
+        return False
+    for output in task.outputs:
+        link(source.path(output), run.path(output))
+    run.record(task.name, **(source.finished(task.name) or {}))
+    display.event("taken", name=task.name, source=str(source.folder))
+    return True
 
 
 @contextmanager

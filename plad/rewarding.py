@@ -25,6 +25,9 @@ def train_reward(
 ) -> dict[str, Any]:
     """Train on the pairs of `data`, a table or a run, and put the scorer into `folder`, whole or not at all.
 
+    A classifier's training that was stopped goes on from its last checkpoint, beside `folder`; a head over frozen
+    embeddings takes seconds once they are there, and begins anew.
+
     Args:
         head: `embedding`, a small head over frozen sentence embeddings, or `classifier`, a model trained whole.
         settings: of `BradleyTerry` or of `RewardTraining`.
@@ -40,7 +43,7 @@ def train_reward(
         raise PladError(f"{folder} is there already. Choose another with --out, or remove it.")
     trainer = _trainer(head, {**settings, "seed": seed})
     training, apart = hold_out(read_preferences(data), held_out, seed)
-    partial = folder.with_name(f".{folder.name}.partial")
+    partial, workspace = (folder.with_name(f".{folder.name}.{what}") for what in ("partial", "work"))
     shutil.rmtree(partial, ignore_errors=True)
     with display.bar(f"training on {len(training)} pairs", None) as advance:
         done = [0]
@@ -49,8 +52,9 @@ def train_reward(
             done[0] += count
             advance(done[0], {})
 
-        accuracy = _train(trainer, partial, training, apart, more)
+        accuracy = _train(trainer, partial, training, apart, more, workspace)
     publish(partial, folder)
+    shutil.rmtree(workspace, ignore_errors=True)
     named = {"type": "bradley_terry", "folder": str(folder)}
     recipe = named if head == "embedding" else {"type": "reward_model", "model": str(folder)}
     return {"accuracy": accuracy, "pairs": {"train": len(training), "held_out": len(apart)}, "recipe": recipe}
@@ -62,9 +66,10 @@ def _train(
     training: Sequence[PreferencePair],
     apart: Sequence[PreferencePair],
     progress: Any,
+    workspace: Path,
 ) -> list[Any]:
     if isinstance(trainer, RewardTraining):
-        return trainer.train_to(folder, training, apart, progress)
+        return trainer.train_to(folder, training, apart, progress, workspace)
     scorer = trainer.train(training, apart, progress)
     scorer.save(folder)
     return list(scorer.accuracy)

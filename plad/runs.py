@@ -6,6 +6,8 @@ data/                    train, distill, validation, test .jsonl (Prompt) and su
 models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
+rounds/K/, rounds.json   of training in rounds: each one's answers, pairs and validation (EvalRow), and which was kept;
+                         its model is models/NAME@K
 judge/                   the trained scorer and its held-out accuracy
 scores.sqlite            what scorers and judges have said, so that nothing is scored or asked twice
 evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up
@@ -169,6 +171,23 @@ def publish(source: Path, target: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def link(source: Path, target: Path) -> None:
+    """Put a file or folder of another run in place without a second copy: runs replace files, and never write in them.
+
+    Copied where the disk has no hard links, or the other run is on another one.
+    """
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.unlink(missing_ok=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, partial, copy_function=_link_or_copy)
+        publish(partial, target)
+    else:
+        _link_or_copy(source, partial)
+        partial.replace(target)
+
+
 def fingerprint(value: Any) -> str:
     """SHA-256 of a JSON value, the same for equal values whatever the order of their keys."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=list).encode()).hexdigest()
@@ -187,6 +206,13 @@ def timed() -> Iterator[list[float]]:
     started = time.monotonic()
     yield seconds
     seconds.append(round(time.monotonic() - started, 2))
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _now() -> str:

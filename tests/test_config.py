@@ -152,6 +152,10 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
             "distill.loss: a loss of type margin needs scores, but pairs.scorer is null. Name a scorer there (such as "
             "`type: embedding`), or use `type: ranking`.",
         ),
+        (
+            "distill={lora: null, method: {lora_rank: 4}}",
+            "distill.lora: method plad names a lora_rank of 4, but distill.lora is null: the student is trained whole.",
+        ),
         ("pairs.real_share=0.5", "pairs.real_share: a share of 0.5 is ordered by a scorer, but pairs.scorer is null."),
         (
             "teacher.model={type: pretrained, path: ./nowhere}",

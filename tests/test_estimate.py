@@ -69,6 +69,19 @@ def test_what_the_run_will_drop_costs_nothing(tiny_recipe: Path, finished_run: P
     assert found["sample/teacher"].prompts == found["sample/student"].prompts == short
 
 
+def test_rounds_ask_the_teacher_for_the_validation_split_alone(tiny_recipe: Path) -> None:
+    one, three = by_task(tiny_recipe), by_task(tiny_recipe, "distill.rounds=3")
+    more = three.keys() - one.keys()
+    assert more == {f"distill/plad@{k}/check" for k in range(4)} | {"distill/plad@0/check, teacher"} | {
+        f"distill/plad@{k}{what}" for k in (2, 3) for what in ("", "/pairs")
+    }
+    assert {three[f"distill/plad@{k}/check"].prompts for k in range(4)} == {
+        three["distill/plad@0/check, teacher"].prompts
+    }
+    assert three["distill/plad@3"].flops == one["distill/plad"].flops
+    assert three["distill/plad@2/pairs"].tokens == one["sample/student"].tokens
+
+
 def test_money_of_a_teacher_on_a_server_that_is_not_asked(tmp_path: Path) -> None:
     found = by_task(write_recipe(tmp_path, RECIPE.replace(OWN, API)), "sample.samples=2")
     line = found["sample/teacher"]

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 from click.testing import CliRunner, Result
-from tiny_run import COLOURS, write_rows
+from tiny_run import COLOURS, Recorder, write_rows
 
 from plad.cli import main
 from plad.config import load_recipe
+from plad.records import PreferencePair
+from plad.rewarding import train_reward
+from plad.scoring.checkpoint import Checkpoint
 
 
 def plad(*arguments: object) -> Result:
@@ -77,3 +84,50 @@ def test_mistakes_are_told_before_any_work(preferences: Path, tmp_path: Path) ->
     assert "no file" in missing.output
     assert "between 0 and 1" in plad("train-reward", preferences, "--out", tmp_path / "new", "--held-out", 2).output
     assert not (tmp_path / "new").exists()
+
+
+class Stopper(Recorder):
+    """Ends the process's work, as far as it can tell, once so many pairs were trained on."""
+
+    def __init__(self, limit: int):
+        super().__init__()
+        self.limit = limit
+
+    @contextmanager
+    def bar(self, label: str, total: int | None) -> Iterator[Any]:
+        def advance(done: int, values: Any) -> None:
+            if done >= self.limit:
+                raise KeyboardInterrupt
+
+        yield advance
+
+
+def test_a_stopped_training_goes_on_and_ends_with_equal_weights(
+    preferences: Path, encoder: Path, tmp_path: Path
+) -> None:
+    settings = {"model": str(encoder), "lr": 0.003, "epochs": 3, "checkpoint_every": 2, "pairs_per_step": 8}
+    stopped, whole = tmp_path / "stopped", tmp_path / "whole"
+    for limit in (40, 100):  # of 162 pairs; steps are of 8 and, at the end of an epoch, 6
+        with pytest.raises(KeyboardInterrupt):
+            train_reward(preferences, stopped, "classifier", settings, 0.1, 1, Stopper(limit))
+    assert torch.load(tmp_path / ".stopped.work" / "checkpoint.pt")["step"] == 12, "step 13 brings it to 100 pairs"
+    told = train_reward(preferences, stopped, "classifier", settings, 0.1, 1, Recorder())
+    assert told["accuracy"] == train_reward(preferences, whole, "classifier", settings, 0.1, 1, Recorder())["accuracy"]
+    one, two = ((folder / "model.safetensors").read_bytes() for folder in (stopped, whole))
+    assert one == two
+    assert not (tmp_path / ".stopped.work").exists()
+
+
+def test_a_checkpoint_of_another_training_or_a_damaged_one_is_no_checkpoint(tmp_path: Path) -> None:
+    pairs = [PreferencePair("1", "q", "good", "bad")]
+    part = torch.nn.Linear(2, 1)
+    before = part.weight.clone()
+    Checkpoint(tmp_path / "point", {"lr": 1}, pairs).save(7, part)
+    with torch.no_grad():
+        part.weight.add_(1)
+    assert Checkpoint(tmp_path / "point", {"lr": 2}, pairs).restore(part) == 0
+    assert Checkpoint(tmp_path / "point", {"lr": 1}, [pairs[0].swap()]).restore(part) == 0
+    assert Checkpoint(tmp_path / "point", {"lr": 1}, pairs).restore(part) == 7
+    assert torch.equal(part.weight, before)
+    (tmp_path / "point").write_bytes((tmp_path / "point").read_bytes()[:50])
+    assert Checkpoint(tmp_path / "point", {"lr": 1}, pairs).restore(part) == 0

@@ -7,7 +7,7 @@ from plad.data.debian import Debian
 from plad.data.docstrings import Docstrings
 from plad.data.hh import HH
 from plad.data.hygiene import Hygiene
-from plad.data.pairs import PairResult, make_pairs, reorder
+from plad.data.pairs import PairResult, by_chance, make_pairs, one_each, reorder
 from plad.data.source import Source, prompt_id
 from plad.data.splits import SplitData, Splits, split
 from plad.data.table import Table
@@ -29,7 +29,9 @@ __all__ = [
     "Source",
     "SplitData",
     "Splits",
+    "by_chance",
     "make_pairs",
+    "one_each",
     "prompt_id",
     "reorder",
     "split",

@@ -37,24 +37,52 @@ def make_pairs(
     teacher: Iterable[Generation],
     student: Iterable[Generation],
     hygiene: Hygiene | None = None,
+    every: bool = False,
 ) -> PairResult:
     """Pair the responses to each prompt, of several samples the first; responses to other prompts are ignored.
 
     What `hygiene` finds in a teacher's answer comes before the other reasons.
+
+    Args:
+        every: pair the teacher's first sample with each of the student's that makes a pair and is unlike those before.
     """
     asked = list(prompts)
-    chosen, rejected = _first_samples(teacher), _first_samples(student)
+    chosen, rejected = _first_samples(teacher), _samples(student)
     unclean = (hygiene or Hygiene()).reasons(asked, chosen)
     pairs: list[PreferencePair] = []
     dropped = dict.fromkeys([*REASONS, *sorted(set(unclean.values()))], 0)
     for prompt in asked:
-        good, bad = chosen.get(prompt.id), rejected.get(prompt.id)
-        reason = unclean.get(prompt.id) or _reason(good, bad)
-        if reason is not None:
-            dropped[reason] += 1
-        elif good is not None and bad is not None:
-            pairs.append(PreferencePair(prompt.id, prompt.prompt, good.response, bad.response))
+        good = chosen.get(prompt.id)
+        answers: list[Generation | None] = [*rejected.get(prompt.id, [None])][: None if every else 1]
+        reasons = [unclean.get(prompt.id) or _reason(good, bad) for bad in answers]
+        usable: dict[str, Generation] = {}
+        for bad, reason in zip(answers, reasons, strict=True):
+            if bad is not None and reason is None:
+                usable.setdefault(fold(bad.response), bad)
+        if good is None or not usable:
+            dropped[str(reasons[0])] += 1
+        else:
+            pairs += [PreferencePair(prompt.id, prompt.prompt, good.response, bad.response) for bad in usable.values()]
     return PairResult(pairs, dropped)
+
+
+def one_each(pairs: Sequence[PreferencePair], values: Sequence[float]) -> list[PreferencePair]:
+    """Of the pairs of a prompt the one of the highest value, of equals the first; in the order of the prompts."""
+    best: dict[str, int] = {}
+    for index, pair in enumerate(pairs):
+        if pair.id not in best or values[index] > values[best[pair.id]]:
+            best[pair.id] = index
+    return [pairs[index] for index in best.values()]
+
+
+def by_chance(pairs: Sequence[PreferencePair], seed: int) -> list[float]:
+    """A value for each pair, from 0 to 1, by the seed and the pair alone."""
+
+    def value(pair: PreferencePair) -> float:
+        digest = hashlib.sha256(f"negative\n{seed}\n{pair.id}\n{pair.rejected}".encode()).digest()
+        return float(int.from_bytes(digest[:7], "big") / 2**56)
+
+    return [value(pair) for pair in pairs]
 
 
 def reorder(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[PreferencePair]:
@@ -74,6 +102,14 @@ def reorder(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[Pr
     ranked = sorted(range(len(pairs)), key=lambda index: _rank(pairs[index].id, seed))
     real = set(ranked[: round(share * len(pairs))])
     return [_by_score(pair) if index in real else pair for index, pair in enumerate(pairs)]
+
+
+def _samples(generations: Iterable[Generation]) -> dict[str, list[Generation]]:
+    """The samples of each prompt, in the order of their numbers."""
+    found: dict[str, list[Generation]] = {}
+    for generation in sorted(generations, key=lambda generation: generation.sample):
+        found.setdefault(generation.id, []).append(generation)
+    return found
 
 
 def _first_samples(generations: Iterable[Generation]) -> dict[str, Generation]:

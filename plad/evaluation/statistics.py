@@ -41,6 +41,30 @@ def mean(values: Sequence[float] | Vector, seed: int = 0) -> Estimate:
     return Estimate(float(values_N.mean()), float(low), float(high), len(values_N))
 
 
+def mean_over_seeds(by_seed: Sequence[Sequence[float] | Vector], seed: int = 0) -> Estimate:
+    """The mean of the means of several runs, each of a seed of its own, with a hierarchical bootstrap interval.
+
+    A resample draws seeds with replacement, then prompts of each (Davison and Hinkley 1997, section 3.8): the interval
+    has the spread between runs in it and not only that between prompts. Of three seeds all draws fall on the lowest one
+    in 1 of 27 resamples, more than the 1 in 40 that is left out on either side, so that the ends are near the lowest
+    and the highest run. One seed gives `mean`.
+
+    Raises:
+        PladError: there are no seeds, or no values of one, or some are NaN.
+    """
+    groups = [_checked(values, "values") for values in by_seed]
+    if len(groups) < 2:
+        return mean(groups[0] if groups else [], seed)
+    rng = np.random.default_rng(seed)
+    drawn_BK = rng.integers(len(groups), size=(RESAMPLES, len(groups)))
+    means_BK = np.empty(drawn_BK.shape)
+    for k, values_N in enumerate(groups):
+        means_BK[drawn_BK == k] = _means(values_N, rng, int((drawn_BK == k).sum()))
+    low, high = np.quantile(means_BK.mean(axis=1), (0.025, 0.975))
+    value = float(np.mean([values_N.mean() for values_N in groups]))
+    return Estimate(value, float(low), float(high), sum(map(len, groups)))
+
+
 def wins(a_scores: Sequence[float] | Vector, b_scores: Sequence[float] | Vector) -> Vector:
     """Per prompt 1 where a scores higher, ½ where both score the same, else 0.
 
@@ -117,11 +141,16 @@ def _ranks(values_N: Vector) -> Vector:
 
 
 def _resampled_means(values_N: Vector, seed: int) -> Vector:
-    """RESAMPLES means of n draws with replacement, in blocks that bound the memory."""
-    rng, count = np.random.default_rng(seed), len(values_N)
+    return _means(values_N, np.random.default_rng(seed), RESAMPLES)
+
+
+def _means(values_N: Vector, rng: np.random.Generator, resamples: int) -> Vector:
+    """So many means of n draws with replacement, in blocks that bound the memory."""
+    count = len(values_N)
     rows = max(1, BLOCK // count)
-    sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
-    return np.concatenate([values_N[rng.integers(count, size=(size, count))].mean(axis=1) for size in sizes])
+    sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
+    drawn = [values_N[rng.integers(count, size=(size, count))].mean(axis=1) for size in sizes]
+    return np.concatenate([np.empty(0), *drawn])
 
 
 def _checked(values: ArrayLike, name: str) -> Vector:

@@ -22,7 +22,7 @@ class Sampling(Spec):
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(0, ge=0, description="0 keeps all tokens")
     max_new_tokens: int = Field(64, ge=1)
-    samples: int = Field(1, ge=1, description="answers a prompt; pairs are made of the first")
+    samples: int = Field(1, ge=1, description="answers a prompt; pairs.negatives says what pairs are made of")
 
 
 class Generator(Protocol):

@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import fields
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from plad.losses.sequence import Loss, LossOutput, Normalisation, Sequences, count
+from plad.losses.sequence import Loss, LossOutput, Normalisation, Sequences
+
+
+def one_to_one(sequences: Sequences) -> Sequences:
+    """Every rejected response beside the chosen one of its example: (P, 2, …) of (B, R, …), P ≥ B where R > 2."""
+    if sequences.lengths_BR.shape[1] == 2:
+        return sequences
+    example_P, number_P = (sequences.lengths_BR[:, 1:] > 0).nonzero(as_tuple=True)
+
+    def pairs(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else torch.stack([tensor[example_P, 0], tensor[example_P, number_P + 1]], dim=1)
+
+    return Sequences(**{field.name: pairs(getattr(sequences, field.name)) for field in fields(sequences)})  # type: ignore[arg-type]
 
 
 class PairLoss(Loss):
-    """A loss of B pairs; response 0 is y⁺, the preferred one, and response 1 is y⁻.
+    """A loss of pairs; response 0 is y⁺, the preferred one, and response 1 is y⁻.
+
+    An example may have several y⁻, all computed in one pass over its prompt: each makes a pair with its y⁺, and the
+    loss is the mean over all pairs of the global batch.
 
     A subclass has a field or a class variable `normalise`: the likelihood that it compares, and that is logged.
     """
@@ -20,15 +37,16 @@ class PairLoss(Loss):
 
     @abstractmethod
     def per_pair(self, sequences: Sequences) -> Tensor:
-        """The loss of each pair, (B,)."""
+        """The loss of each pair, (P,), of sequences of two responses."""
 
     def units(self, lengths_BR: Tensor) -> Tensor:
-        """Pairs."""
-        return count(lengths_BR.shape[0], lengths_BR)
+        """Pairs: rejected responses."""
+        return (lengths_BR[:, 1:] > 0).sum()
 
     def __call__(self, sequences: Sequences) -> LossOutput:
         """The sum over the pairs; logged are the likelihoods of both sides and how often they are in order."""
         normalise: Normalisation = getattr(self, "normalise", "mean")
+        sequences = one_to_one(sequences)
         chosen_B, rejected_B = sequences.logps(normalise).detach().unbind(-1)
         loss_B = self.per_pair(sequences)
         return LossOutput(

@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor
 
 from plad.errors import PladError
-from plad.losses.pairs import PairLoss
+from plad.losses.pairs import PairLoss, one_to_one
 from plad.losses.sequence import LossOutput, Normalisation, Sequences
 
 
@@ -41,6 +41,7 @@ class Calibration(PairLoss):
 
     def __call__(self, sequences: Sequences) -> LossOutput:
         """As every pair loss; logged is also how many pairs still lack some of their gap."""
+        sequences = one_to_one(sequences)
         output = super().__call__(sequences)
         active = (self.hinge(sequences) > 0).sum()
         return replace(output, metrics={**output.metrics, "active": active}, active=None if self.anchor else active)

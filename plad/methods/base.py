@@ -21,6 +21,16 @@ class Method(Spec):
     """What tables and charts call it."""
     learns_from: ClassVar[Text]
     learning_rate: float | None = Field(None, gt=0, description="that of distill where null")
+    batch_size: int | None = Field(None, ge=1, description="likewise; the steps see as many examples either way")
+    lora_rank: int | None = Field(None, ge=1, description="likewise, that of distill.lora")
+
+    @property
+    def answered_by(self) -> tuple[str, ...]:
+        """The models whose answers to the distillation half it learns from."""
+        both = ("teacher", "student")
+        none: tuple[str, ...] = ()
+        found = {"references": none, "samples": none, "both": both, "pairs": both}
+        return found.get(self.learns_from, (self.learns_from,))
 
     @property
     def calibrated(self) -> bool:

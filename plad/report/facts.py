@@ -28,8 +28,7 @@ def pair_facts(run: RunFiles) -> list[Fact]:
     facts = [Fact("Prompts", count(counts["prompts"]))] if "prompts" in counts else []
     made = counts.get("made", len(run.pairs) or None)
     if made is not None:
-        share = f"{percent(made / counts['prompts'])} % of the prompts" if counts.get("prompts") else ""
-        facts.append(Fact("Pairs made", count(made), note=share))
+        facts.append(Fact("Pairs made", count(made), note=_share(made, counts.get("prompts"))))
     return facts + (_texts(run.pairs) + _scores(run.pairs) if run.pairs else [])
 
 
@@ -102,6 +101,13 @@ def version_facts(run: RunFiles) -> list[Fact]:
     facts = [Fact(key, str(manifest[key])) for key in ("plad", "created", "seed") if key in manifest]
     facts += [Fact("git", value) for value in _git(manifest.get("git"))]
     return facts + [Fact(name, str(value)) for name, value in sorted(manifest.get("versions", {}).items())]
+
+
+def _share(made: int, prompts: int | None) -> str:
+    """Of how many prompts, or how many to each."""
+    if not prompts:
+        return ""
+    return f"{plain(made / prompts)} a prompt" if made > prompts else f"{percent(made / prompts)} % of the prompts"
 
 
 def _texts(pairs: Sequence[PreferencePair]) -> list[Fact]:

@@ -7,7 +7,7 @@ import hashlib
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from plad.report.charts import scorer_chart, training_charts, win_rate_charts
@@ -34,28 +34,37 @@ from plad.report.quality import (
 )
 from plad.report.quality_charts import calibration_chart, scorer_charts
 from plad.report.read import RunFiles
+from plad.report.rounds import rounds_facts, rounds_verdict
+from plad.report.rounds_chart import rounds_chart
 from plad.report.table import reference_words, table_rows
 from plad.report.verdict import support, verdict
 
 
 def render_html(run: RunFiles) -> str:
     """The whole page; sections without content are left out."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return page_template("template.html.j2").render(**_head(run), **_numbers(run), **_examples(run)) + "\n"
+
+
+def page_template(name: str) -> Template:
+    """One of this folder's templates, in which whatever a run holds is text."""
+    load = FunctionLoader(asset)
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=load
+    )
     environment.filters["together"] = _together
     environment.filters["count"] = count
-    template = environment.from_string(_asset("template.html.j2"))
-    return template.render(**_head(run), **_numbers(run), **_examples(run)) + "\n"
+    return environment.get_template(name)
 
 
 def _head(run: RunFiles) -> dict[str, Any]:
-    script = _asset("report.js")
+    script = asset("report.js")
     return {
         "title": title(run),
         "kicker": " · ".join(_kicker(run)),
         "verdict": verdict(run.results),
         "support": support(run.results),
         # Our own two files, as opposed to anything of the run's, may go in as they are.
-        "style": Markup(_asset("report.css")),
+        "style": Markup(asset("report.css")),
         "script": Markup(script),
         "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         "citation": CITATION,
@@ -86,6 +95,9 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "calibration": calibration_facts(run),
         "calibration_verdict": calibration_verdict(run),
         "calibration_chart": calibration_chart(run),
+        "rounds": rounds_facts(run),
+        "rounds_verdict": rounds_verdict(run),
+        "rounds_chart": rounds_chart(run),
         "costs": cost_facts(run),
         "times": time_facts(run),
         "total_time": total_time(run),
@@ -117,5 +129,6 @@ def _together(text: str) -> str:
     return text.replace(" %", "\u00a0%")
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file of this folder."""
     return files("plad.report").joinpath(name).read_text(encoding="utf-8")

@@ -27,6 +27,7 @@ from plad.report.quality import (
     scorer_facts_beside,
 )
 from plad.report.read import RunFiles
+from plad.report.rounds import rounds_facts, rounds_verdict
 from plad.report.table import Cell, reference_words, table_rows
 from plad.report.verdict import support, verdict
 
@@ -51,6 +52,8 @@ def render_markdown(run: RunFiles) -> str:
     parts += _section("Methods compared, paired by prompt", _facts(comparison_facts(run)))
     parts += _section("Other scorers on the same outputs", _beside(run), _facts(scorer_facts_beside(run)))
     parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))
+    rounds = _facts(rounds_facts(run), ("Wins over the reference, validation split", "%"))
+    parts += _section("Rounds", rounds_verdict(run), rounds)
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))

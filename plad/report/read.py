@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class RunFiles:
     answers: Mapping[str, Mapping[str, EvalRow]]
     results: Json | None
     calibration: Json | None = None
+    rounds: Json | None = None
 
     @property
     def subject(self) -> str:
@@ -49,18 +50,25 @@ class RunFiles:
 
     def hue(self, name: str) -> str:
         """The colour of a model, by its part in the run: methods share colours only where there are many."""
-        if name == self.subject:
-            return SUBJECT
-        if name in MODELS:
-            return name
-        others = sorted({*self.answers, *self.histories} - {*MODELS, self.subject})
-        return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
+        return hue_of(name, self.subject, {*self.answers, *self.histories})
 
     def label(self, name: str) -> str:
         """What to call a model: the evaluation's own label where it gives one."""
         rows = self.results.get("rows", ()) if self.results else ()
         own = {str(row["name"]): str(row["label"]) for row in rows if row.get("label")}
-        return own.get(name, LABELS.get(name, name))
+        trained, _, number = name.partition("@")
+        label = own.get(trained, LABELS.get(trained, trained))
+        return f"{label}, round {number}" if number else label
+
+
+def hue_of(name: str, subject: str, names: Iterable[str]) -> str:
+    """The colour of one of the models named."""
+    if name == subject:
+        return SUBJECT
+    if name in MODELS:
+        return name
+    others = sorted({*names} - {*MODELS, subject})
+    return HUES[others.index(name) % len(HUES)] if name in others else HUES[0]
 
 
 def read_run(run: Path) -> RunFiles:
@@ -73,10 +81,11 @@ def read_run(run: Path) -> RunFiles:
     if not recipe.is_file():
         raise PladError(f"a report needs a run folder, but {run} has no recipe.yaml. Name the folder of a run.")
     results = _json(run / "evaluation" / "results.json")
+    manifest = _json(run / "manifest.json") or {}
     order = [str(row["name"]) for row in (results or {}).get("rows", ())] or [*MODELS, SUBJECT]
     return RunFiles(
         recipe=recipe.read_text(encoding="utf-8"),
-        manifest=_json(run / "manifest.json") or {},
+        manifest=manifest,
         data=_json(run / "data" / "summary.json"),
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
@@ -85,6 +94,7 @@ def read_run(run: Path) -> RunFiles:
         answers=_answers(run / "evaluation", order),
         results=results,
         calibration=_json(run / "evaluation" / "calibration.json"),
+        rounds=_rounds(run / "rounds.json", manifest),
     )
 
 
@@ -98,6 +108,13 @@ def _json(path: Path) -> Json | None:
     if not isinstance(value, dict):
         raise PladError(f"{path} holds {type(value).__name__}, not an object. Delete it and run its stage again.")
     return value
+
+
+def _rounds(path: Path, manifest: Json) -> Json | None:
+    """The rounds that the student came of; a file left by a recipe that had some is not this run's."""
+    found = _json(path) or {}
+    record = manifest.get("tasks", {}).get(f"distill/{found.get('method')}") or {}
+    return found if "kept" in (record.get("summary") or {}) else None
 
 
 def _records(path: Path, kind: type[Any]) -> tuple[Any, ...]:

@@ -13,6 +13,7 @@ from plad.errors import PladError
 from plad.records import PreferencePair, Prompt
 from plad.scoring.accuracy import accuracy_by_kind, length_control
 from plad.scoring.base import Progress, advance
+from plad.scoring.checkpoint import Checkpoint
 from plad.scoring.reward_model import RewardModel
 from plad.spec import Spec
 
@@ -28,6 +29,7 @@ class RewardTraining(Spec):
     weight_decay: float = Field(0.0, ge=0)
     max_tokens: int = Field(512, ge=8)
     device: str = "cpu"
+    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints to resume from")
     seed: int = 0
 
     def train_to(
@@ -36,14 +38,22 @@ class RewardTraining(Spec):
         preferences: Sequence[PreferencePair],
         held_out: Sequence[PreferencePair],
         progress: Progress | None = None,
+        workspace: Path | None = None,
     ) -> list[dict[str, Any]]:
-        """Train on `preferences`, save to `folder`, and return the accuracy on `held_out` and that of a length rule."""
+        """Train on `preferences`, save to `folder`, and return the accuracy on `held_out` and that of a length rule.
+
+        Args:
+            workspace: where checkpoints go; a second call with the same settings and preferences continues there.
+        """
         import torch
 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             model, tokenizer = self._start()
-            self._fit(model, RewardModel(model=self.model, max_tokens=self.max_tokens), preferences, progress)
+            reader = RewardModel(model=self.model, max_tokens=self.max_tokens)
+            settings = self.model_dump(mode="json", exclude={"checkpoint_every"})
+            point = Checkpoint(workspace / "checkpoint.pt", settings, preferences) if workspace else None
+            self._fit(model, reader, preferences, progress, point)
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         trained = RewardModel(model=str(folder), max_tokens=self.max_tokens, device=self.device)
@@ -66,7 +76,12 @@ class RewardTraining(Spec):
         return model.to(self.device), tokenizer
 
     def _fit(
-        self, model: Any, reader: RewardModel, preferences: Sequence[PreferencePair], progress: Progress | None
+        self,
+        model: Any,
+        reader: RewardModel,
+        preferences: Sequence[PreferencePair],
+        progress: Progress | None,
+        checkpoint: Checkpoint | None,
     ) -> None:
         """AdamW with linear decay over shuffled pairs; both responses of a pair are in one batch."""
         import torch
@@ -81,7 +96,9 @@ class RewardTraining(Spec):
         ]
         decay = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / len(batches))
         model.train()
-        for batch in batches:
+        done = checkpoint.restore(model, optimizer, decay) if checkpoint else 0
+        advance(progress, sum(map(len, batches[:done])))
+        for step, batch in enumerate(batches[done:], start=done + 1):
             pairs = [preferences[row] for row in batch]
             prompts = [Prompt(pair.id, pair.prompt) for pair in pairs] * 2
             texts = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
@@ -90,5 +107,7 @@ class RewardTraining(Spec):
             bradley_terry_loss(rewards_2B[: len(pairs)] - rewards_2B[len(pairs) :]).backward()
             optimizer.step()
             decay.step()
+            if checkpoint and step % self.checkpoint_every == 0:
+                checkpoint.save(step, model, optimizer, decay)
             advance(progress, len(pairs))
         model.eval()

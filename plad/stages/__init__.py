@@ -12,9 +12,11 @@ from plad.stages.context import SPLITS, Context, Stage
 from plad.stages.distill import distill
 from plad.stages.evaluate import answer, score_also, summarise
 from plad.stages.judge import train_judge
+from plad.stages.models import with_weights
 from plad.stages.pair import pair
 from plad.stages.prepare import prepare
 from plad.stages.report import report
+from plad.stages.rounds import check_round, keep_best, pair_again, train_round
 from plad.stages.sample import sample
 from plad.stages.sft import fine_tune
 
@@ -25,14 +27,19 @@ __all__ = [
     "answer",
     "calibrate",
     "check",
+    "check_round",
     "distill",
     "fine_tune",
+    "keep_best",
     "pair",
+    "pair_again",
     "prepare",
     "report",
     "sample",
     "score_also",
     "summarise",
     "train_judge",
+    "train_round",
     "white_box",
+    "with_weights",
 ]

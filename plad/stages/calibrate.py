@@ -7,15 +7,12 @@ from typing import Any
 
 from plad.config import CalibrationCheck
 from plad.evaluation.calibration import Calibration, calibration, curve
-from plad.models.load import pad_id
 from plad.records import Generation, Prompt, ScoredSample, read_jsonl
 from plad.runs import write_json, write_jsonl
 from plad.stages.context import Context
 from plad.stages.judge import judge_of, remembered
-from plad.stages.models import load_for_answers
+from plad.stages.likelihood import likelihoods
 from plad.stages.sample import answer_prompts
-from plad.training.layout import Example
-from plad.training.score import response_logps
 
 
 def calibrate(context: Context, names: Sequence[str]) -> dict[str, Any]:
@@ -60,7 +57,8 @@ def _samples(
         asked = [prompt for prompt in prompts for _ in range(settings.samples)]
         scores = scorer.score(asked, [generation.response for generation in generations])
     rows = [slice(start, start + settings.samples) for start in range(0, len(asked), settings.samples)]
-    logps = _likelihoods(context, name, prompts, [generations[row] for row in rows])
+    answers = [[(one.response, one.finished) for one in generations[row]] for row in rows]
+    logps = likelihoods(context, name, [prompt.prompt for prompt in prompts], answers)
     return [
         [
             ScoredSample(prompt.id, k, generation.response, logp, score)
@@ -68,22 +66,3 @@ def _samples(
         ]
         for prompt, row, logp_K in zip(prompts, rows, logps, strict=True)
     ]
-
-
-def _likelihoods(
-    context: Context, name: str, prompts: Sequence[Prompt], generations: Sequence[Sequence[Generation]]
-) -> list[list[float]]:
-    model, tokenizer, formatter = load_for_answers(context, name)
-    examples = [
-        Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(g.response, g.finished) for g in row])
-        for prompt, row in zip(prompts, generations, strict=True)
-    ]
-    with context.display.bar(f"likelihoods of {name}", len(examples)) as advance:
-        done = [0]
-
-        def more(count: int) -> None:
-            done[0] += count
-            advance(done[0], {})
-
-        normalise = context.recipe.distill.loss.normalise
-        return response_logps(model, pad_id(tokenizer), examples, normalise, progress=more)

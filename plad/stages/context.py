@@ -28,6 +28,11 @@ class Context:
         """The prompts of a split."""
         return list(read_jsonl(self.run.path("data", f"{name}.jsonl"), Prompt))
 
+    def learnt_from(self) -> list[Prompt]:
+        """The prompts of the distillation half that are learnt from: the first, in an order that is by chance."""
+        prompts = self.prompts("distill")
+        return prompts[: max(1, round(self.recipe.distill.share * len(prompts)))]
+
     def asked(self) -> list[Prompt]:
         """The prompts that every model is evaluated on."""
         return self.prompts(self.recipe.evaluate.split)

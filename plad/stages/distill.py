@@ -9,7 +9,8 @@ from plad.losses import Loss
 from plad.methods import Method
 from plad.models.prompts import Formatter
 from plad.models.vocabulary import check_same_tokens
-from plad.records import Prompt
+from plad.records import PreferencePair, Prompt
+from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
 from plad.stages.models import formatter_of, load
 from plad.stages.train import train_model
@@ -17,41 +18,61 @@ from plad.training.examples import Examples, from_answers, from_pairs, from_refe
 
 
 def distill(context: Context, name: str) -> dict[str, Any]:
-    """Train the initial student further by the method of that name. All take the steps that the pairs make."""
+    """Train the initial student further by the method of that name. All take equal steps, or cost the same."""
+    return train_student(context, name, context.pairs(), "student", name)
+
+
+def train_student(
+    context: Context, name: str, pairs: Sequence[PreferencePair], start: str, target: str, purpose: str = ""
+) -> dict[str, Any]:
+    """Train a student of the run further by the method of that name.
+
+    Args:
+        start: the model that it begins as.
+        target: the model that it becomes.
+        purpose: what its random numbers are drawn for, where that is not `target`.
+    """
     recipe = context.recipe
     method = recipe.methods[name]
     loss = method.objective(recipe.distill.loss)
-    model, tokenizer = load(context, "student")
+    model, tokenizer = load(context, start)
     formatter = formatter_of(recipe.prompt, tokenizer, model)
-    steps = recipe.distill.max_steps or round(
-        -(-len(context.pairs()) // recipe.distill.batch_size) * recipe.distill.epochs
-    )
-    rate = method.learning_rate or recipe.distill.learning_rate
-    settings = recipe.distill.model_copy(update={"max_steps": steps, "learning_rate": rate})
-    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss)}
+    data: dict[str, Any] = {"train": _examples(context, method, formatter, loss, pairs)}
+    if (rollout := loss.rollout()) and rollout.with_text:
+        data["text"] = from_references(context.prompts("train"), formatter)
+    # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
+    answered_by = method.answered_by if start == "student" else ()
+    text = data.get("text")
+    steps, flops = steps_and_cost(context, method, answered_by, loss, formatter, pairs, data["train"], text)
     if loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
-    if (rollout := loss.rollout()) and rollout.with_text:
-        data["text"] = from_references(context.prompts("train"), formatter)
-    return train_model(
-        context, name, model, tokenizer, loss, data, settings, base=context.run.path("models", "student")
-    )
+    settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
+    base = context.run.path("models", start)
+    summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
+    return summary | {"flops": flops, "generated": _generated(context, answered_by) + summary.get("drawn", 0)}
 
 
-def _examples(context: Context, method: Method, formatter: Formatter, loss: Loss) -> Examples:
+def _generated(context: Context, answered_by: Sequence[str]) -> int:
+    """Tokens of the answers that a method learns from, which were given before its training."""
+    records = (context.run.finished(f"sample/{name}") or {} for name in answered_by)
+    return sum(record.get("summary", {}).get("tokens", 0) for record in records)
+
+
+def _examples(
+    context: Context, method: Method, formatter: Formatter, loss: Loss, pairs: Sequence[PreferencePair]
+) -> Examples:
     """The text that a method learns from."""
     if method.learns_from == "references":
         return from_references(context.prompts("train"), formatter)
     if method.learns_from == "pairs":
-        return from_pairs(context.pairs(), formatter, loss)
-    sources = {"samples": (), "both": ("teacher", "student")}.get(method.learns_from, (method.learns_from,))
-    return from_answers(_answered(context, sources), formatter)
+        return from_pairs(pairs, formatter, loss)
+    return from_answers(_answered(context, method.answered_by), formatter)
 
 
 def _answered(context: Context, names: Sequence[str]) -> Iterator[tuple[Prompt, list[str]]]:
     """The prompts of the distillation half that all of the models answered well, each sample of them with its peers."""
-    prompts = context.prompts("distill")
+    prompts = context.learnt_from()
     whole = [_usable(context, prompts, name) for name in names]
     for prompt in prompts:
         samples = [answers.get(prompt.id, []) for answers in whole]

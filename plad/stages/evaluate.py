@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from plad.config import Recipe
-from plad.records import EvalRow, Generation, Score, read_jsonl
+from plad.records import EvalRow, Generation, Prompt, Score, read_jsonl
 from plad.runs import write_json, write_jsonl
-from plad.scoring.judging import is_pairwise, judge_answers
+from plad.scoring.judging import Judgement, is_pairwise, judge_answers
 from plad.scoring.verdict import doubt_shares, doubts
 from plad.stages.context import Context
 from plad.stages.judge import judge_of, remembered
@@ -17,23 +17,33 @@ from plad.stages.sample import answer_prompts, one_each
 
 def answer(context: Context, name: str) -> dict[str, Any]:
     """A model's answers to the test split, or to that which the recipe names, scored by the judge and by ROUGE."""
-    from plad.evaluation.measure import evaluate_outputs
-
-    recipe = context.recipe
-    prompts = context.asked()
-    outputs = context.workspace / "outputs.jsonl"
-    sampling = recipe.evaluate.sampling or recipe.sample
-    summary = answer_prompts(context, name, prompts, one_each(sampling), outputs, f"test {name}")
-    generations = list(read_jsonl(outputs, Generation))
-    answers = [generation.response for generation in generations]
-    with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
-        judged = judge_answers(judge, prompts, answers, initial_answers(context, name))
-    columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
-    rows = evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True)))
+    initial = initial_answers(context, name)
+    rows, judged, summary = answered(context, name, context.asked(), f"test {name}", initial)
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
     for opponent, verdicts in judged.verdicts.items():
         write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
     return summary | {"doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
+
+
+def answered(
+    context: Context, name: str, prompts: Sequence[Prompt], purpose: str, initial: Sequence[str] | None = None
+) -> tuple[list[EvalRow], Judgement, dict[str, Any]]:
+    """A model's answers to prompts with references, what the judge makes of them, and what was asked.
+
+    Args:
+        initial: what a pairwise judge compares them with besides the references.
+    """
+    from plad.evaluation.measure import evaluate_outputs
+
+    outputs = context.workspace / "outputs.jsonl"
+    sampling = context.recipe.evaluate.sampling or context.recipe.sample
+    summary = answer_prompts(context, name, prompts, one_each(sampling), outputs, purpose)
+    generations = list(read_jsonl(outputs, Generation))
+    answers = [generation.response for generation in generations]
+    with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
+        judged = judge_answers(judge, prompts, answers, initial)
+    columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
+    return evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True))), judged, summary
 
 
 def score_also(context: Context, label: str, names: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ def sample(context: Context, name: str) -> dict[str, Any]:
     """The teacher's or the student's answers on the distillation half."""
     prompts = context.prompts("distill")
     target = context.run.path("generations", f"{name}.jsonl")
-    return answer_prompts(context, name, prompts, context.recipe.sample, target, f"sample {name}")
+    return answer_prompts(context, name, prompts, context.recipe.sampling_of(name), target, f"sample {name}")
 
 
 def answer_prompts(

@@ -25,10 +25,17 @@ def train_model(
     data: Mapping[str, Any],
     settings: Training,
     base: Path | None,
+    purpose: str = "",
 ) -> dict[str, Any]:
-    """Train, then publish the model; `base` is the run's model that an adapter belongs to."""
+    """Train, then publish the model.
+
+    Args:
+        base: the run's model that an adapter belongs to.
+        purpose: what the random numbers are drawn for, where that is not `name`.
+    """
     import torch
 
+    from plad.training.memory import peak_memory
     from plad.training.run import train
 
     _drop_torn_checkpoints(context.workspace)
@@ -36,10 +43,10 @@ def train_model(
         origin = f"../{base.name}" if base else str(getattr(model, "name_or_path", ""))
         with torch.random.fork_rng(devices=[]):
             # An adapter begins with random numbers, which must not depend on what this process did before.
-            torch.manual_seed(context.seed(f"adapter {name}"))
+            torch.manual_seed(context.seed(f"adapter {purpose or name}"))
             model = settings.lora.wrap(model, origin)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    with context.display.bar(f"training {name}", None) as advance:
+    with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged})
@@ -52,7 +59,7 @@ def train_model(
                 loss,
                 settings,
                 context.workspace,
-                context.seed(f"train {name}"),
+                context.seed(f"train {purpose or name}"),
                 validation=data.get("validation"),
                 teacher=data.get("teacher"),
                 text=data.get("text"),
@@ -61,7 +68,7 @@ def train_model(
             )
         )
     _check_finite(name, summary, settings)
-    summary |= {"trainable": trainable, "examples": len(data["train"])}
+    summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
     return summary | publish_model(context, model, tokenizer, name)
 
 

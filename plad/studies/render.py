@@ -13,32 +13,45 @@ SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"
 
 
 def markdown_table(table: Mapping[str, Any]) -> str:
-    """The paper's columns, then each method beside the subject, and the time its training took."""
+    """The paper's columns, then each method beside the subject and the initial student, and what its training took."""
     subject = next(row["label"] for row in table["rows"] if row["name"] == table["subject"])
-    heads = ["Method", "Words", *SHARES.values(), f"RM WR − {_inline(subject)}'s", "Training, s", "Tokens"]
+    heads = ["Method", "Words", *SHARES.values(), "RM WR by seed", f"RM WR − {_inline(subject)}'s", "Wins vs. initial"]
+    heads += [head for head, *_ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
     return "\n".join([*lines, *(_line(_cells(row)) for row in table["rows"]), "", NOTE]) + "\n"
 
 
+COSTS = {
+    "seconds": ("Training, s", 1.0, 0),
+    "tokens": ("Tokens trained", 1.0, 0),
+    "generated": ("Tokens generated", 1.0, 0),
+    "flops": ("TFLOP", 1e12, 1),
+    "memory": ("Memory, MB", 1e6, 0),
+}
+"""What a training took: the heading, the unit that it is written in, and its decimals."""
+
 NOTE = (
-    "In per cent but for words and seconds. RM WR: wins over the human reference by the run's judge, ties half. In "
-    "brackets 95 % intervals, a bootstrap over the prompts of all seeds; how seeds differ beyond that they do not say. "
-    "Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no correction for "
-    "their number. Tokens are those of the student's training, without what a teacher reads or what is drawn meanwhile."
+    "Shares in per cent, means over the seeds. RM WR: wins over the human reference by the run's judge, ties half. In "
+    "brackets 95 % intervals, a bootstrap over seeds and then over the prompts of each: they have the spread between "
+    "seeds in them. Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no "
+    "correction for their number. Tokens trained are those of the student's passes, without what a teacher reads; "
+    "generated are those of the answers learnt from, and of what is drawn in training. TFLOP is an estimate of both. "
+    "Memory is the most that the training process held, its libraries included, or that tensors took on a GPU."
 )
 
 
 def csv_table(table: Mapping[str, Any]) -> str:
     """One row a method; every number with its interval in columns of its own."""
-    keys = ["words", *SHARES, "against_subject"]
+    keys = ["words", *SHARES, "against_subject", "against_initial"]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(
-        ["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "seconds", "tokens"]
+        ["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "win_rate_by_seed", *COSTS]
     )
     for row in table["rows"]:
         values = [(row[key] or {}).get(part, "") for key in keys for part in ("value", "low", "high")]
-        writer.writerow([row["name"], row["label"], *values, row["seconds"], row["tokens"]])
+        rates = " ".join(map(str, row["win_rate_by_seed"]))
+        writer.writerow([row["name"], row["label"], *values, rates, *(row[key] for key in COSTS)])
     return file.getvalue()
 
 
@@ -51,8 +64,16 @@ def _header(table: Mapping[str, Any]) -> str:
 def _cells(row: Mapping[str, Any]) -> list[str]:
     words = f"{plain(row['words']['value'])} ({interval(row['words'], share=False)})"
     shares = [f"{percent(row[key]['value'])} ({interval(row[key])})" for key in SHARES]
-    cost = [MISSING if row[key] is None else f"{row[key]:,.0f}" for key in ("seconds", "tokens")]
-    return [_inline(row["label"]), words, *shares, _difference(row["against_subject"]), *cost]
+    by_seed = ", ".join(map(percent, row["win_rate_by_seed"]))
+    initial = row["against_initial"]
+    over = f"{percent(initial['value'])} ({interval(initial)})" if initial else MISSING
+    return [_inline(row["label"]), words, *shares, by_seed, _difference(row["against_subject"]), over, *costs(row)]
+
+
+def costs(row: Mapping[str, Any]) -> list[str]:
+    """What a row's training took, in the order of COSTS."""
+    written = COSTS.items()
+    return [MISSING if row[key] is None else f"{row[key] / unit:,.{digits}f}" for key, (_, unit, digits) in written]
 
 
 def _difference(found: Mapping[str, Any] | None) -> str:

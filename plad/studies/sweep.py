@@ -17,6 +17,7 @@ from plad.methods import Method
 from plad.pipeline import run
 from plad.progress import Display
 from plad.runs import fingerprint, write_json
+from plad.studies.cells import others
 
 RANGES: dict[str, tuple[float, float]] = {
     "learning_rate": (1e-5, 1e-3),
@@ -28,6 +29,12 @@ RANGES: dict[str, tuple[float, float]] = {
     "temperature": (0.5, 4),
 }
 """Where each setting is looked for, on a logarithmic scale; a method has some of them. GKD's β ends below 1."""
+
+WEIGHTS = {"anchor": (0.0, 2.0)}
+"""Those that may be 0, on a linear scale."""
+
+CHOICES = {"batch_size": (8, 16, 32), "lora_rank": (4, 8, 16, 32)}
+"""Those that are one of a few. A rank is searched where the student learns through LoRA."""
 
 Settings = Mapping[str, float]
 
@@ -56,7 +63,7 @@ def _search(recipe: Recipe, folder: Path, trials: int, display: Display) -> dict
     for k in range(trials):
         asked = {name: study.ask() for name, study in studies.items()}
         for name, trial in asked.items():
-            settings = {key: trial.suggest_float(key, *ends, log=True) for key, ends in _ranges(recipe, name).items()}
+            settings = _suggested(trial, recipe, name)
             tried[name].append({"settings": settings})
             students[f"{name}.{k}"] = _apply(recipe, recipe.methods[name], settings)
         display.say(f"trial {k + 1} of {trials}, of every method")
@@ -78,10 +85,24 @@ def _study(recipe: Recipe, method: Method) -> Any:
     return study
 
 
+def _suggested(trial: Any, recipe: Recipe, name: str) -> dict[str, float]:
+    own = _own(recipe, recipe.methods[name])
+    found = {key: trial.suggest_float(key, *ends, log=True) for key, ends in _ranges(recipe, name).items()}
+    for key, (low, high) in WEIGHTS.items():
+        if key in own:
+            found[key] = trial.suggest_float(key, low, max(high, own[key]))
+    for key, options in CHOICES.items():
+        if key in own:
+            found[key] = trial.suggest_categorical(key, sorted({*options, own[key]}))
+    return found
+
+
 def _values(recipe: Recipe, students: Mapping[str, Method], folder: Path, display: Display) -> dict[str, float]:
     """The win rate of each student over the initial one, on the validation split."""
     evaluate = recipe.evaluate.model_copy(update={"split": "validation"})
-    done = run(recipe.model_copy(update={"baselines": dict(students), "evaluate": evaluate}), folder, display)
+    once = recipe.distill.model_copy(update={"rounds": 1})
+    trials = recipe.model_copy(update={"baselines": dict(students), "evaluate": evaluate, "distill": once})
+    done = run(trials, folder, display, beside=others(folder))
     rows = json.loads(done.path("evaluation", "results.json").read_text(encoding="utf-8"))["rows"]
     return {row["name"]: float(row["against_initial"]["value"]) for row in rows if row["against_initial"]}
 
@@ -89,17 +110,20 @@ def _values(recipe: Recipe, students: Mapping[str, Method], folder: Path, displa
 def _ranges(recipe: Recipe, name: str) -> dict[str, tuple[float, float]]:
     """What is searched for a method; the recipe's own value is always within."""
     own = _own(recipe, recipe.methods[name])
-    ends = {key: RANGES[key] for key in own}
+    ends = {key: RANGES[key] for key in own if key in RANGES}
     if recipe.methods[name].type == "gkd":  # type: ignore[attr-defined]
         ends["beta"] = (0.03, 0.97)
     return {key: (min(low, own[key]), max(high, own[key])) for key, (low, high) in ends.items()}
 
 
 def _own(recipe: Recipe, method: Method) -> Settings:
-    """The recipe's values of what is searched, those above zero: a logarithm has no other."""
+    """The recipe's values of what is searched; on a logarithmic scale those above zero alone."""
+    settings = recipe.distill.settings_of(method)
     values = {**method.objective(recipe.distill.loss).model_dump(), **method.model_dump()}
-    values["learning_rate"] = method.learning_rate or recipe.distill.learning_rate
-    return {key: values[key] for key in RANGES if values.get(key)}
+    values |= {"learning_rate": settings.learning_rate, "batch_size": settings.batch_size}
+    values["lora_rank"] = settings.lora.r if settings.lora else None
+    found = {key: values[key] for key in (*RANGES, *CHOICES) if values.get(key)}
+    return found | {key: values[key] for key in WEIGHTS if values.get(key) is not None}
 
 
 def _apply(recipe: Recipe, method: Method, settings: Settings) -> Method:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import torch
@@ -54,10 +55,13 @@ def from_answers(answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Fo
 def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss) -> Examples:
     """Prompt → chosen (and rejected, where the loss looks at two responses).
 
+    Pairs that follow one another and have prompt and chosen response in common are one example.
+
     Raises:
         PladError: the loss needs scores and a pair has none, or has one that is not finite.
     """
-    return Examples([_from_pair(pair, formatter, loss) for pair in pairs])
+    together = groupby(pairs, key=lambda pair: (pair.id, pair.prompt, pair.chosen))
+    return Examples([_from_pairs(list(some), formatter, loss) for _, some in together])
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Loss) -> Examples:
@@ -121,12 +125,16 @@ class LengthGrouped(Sampler[int]):
             yield from batch
 
 
-def _from_pair(pair: PreferencePair, formatter: Formatter, loss: Loss) -> Example:
-    responses = [] if loss.rollout() else [pair.chosen, pair.rejected][: loss.responses]
-    scores = [pair.chosen_score, pair.rejected_score]
+def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Loss) -> Example:
+    """One example of pairs that share all but the rejected response."""
+    pair = pairs[0]
+    rejected = [pair.rejected for pair in pairs] if loss.responses > 1 else []
+    responses = [] if loss.rollout() else [pair.chosen, *rejected]
+    scores = [pair.chosen_score, *(pair.rejected_score for pair in pairs)]
     if loss.needs_scores and not all(isinstance(s, int | float) and abs(s) < float("inf") for s in scores):
         raise PladError(
-            f"this loss needs a finite score of both responses, but pair {pair.id} has {scores[0]} and {scores[1]}. "
+            f"this loss needs a finite score of both responses, but pair {pair.id} has "
+            f"{' and '.join(map(str, scores))}. "
             "Score the pairs, or use `type: ranking`."
         )
     return Example(

@@ -201,7 +201,8 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
     }
     for name in ("scores", "reference_logps"):
         if all(getattr(e, name) is not None for e in examples):
-            batch[name] = torch.tensor([list(getattr(e, name)) for e in examples], dtype=torch.float32)
+            told = ([*getattr(e, name), *[0.0] * (most - len(e.responses))] for e in examples)
+            batch[name] = torch.tensor(list(told), dtype=torch.float32)
     if any(e.sampling_logps is not None for e in examples):
         batch["sampling_logps"] = torch.tensor(drawn)
     return batch

@@ -30,5 +30,5 @@ def with_reference(examples: Examples, score: Callable[[list[Example]], Sequence
         with torch.no_grad():
             logps_BR: Tensor = score([found[k] for k in places]).logps("sum")
         for k, logps in zip(places, logps_BR.tolist(), strict=True):
-            found[k] = replace(found[k], reference_logps=logps)
+            found[k] = replace(found[k], reference_logps=logps[: len(found[k].responses)])
     return Examples(found)

@@ -60,8 +60,8 @@ def train(
         progress: called with (steps done, steps in all, latest logged values).
 
     Returns:
-        Steps, the tokens trained on, the last logged training loss, and the validation loss afterwards where there is
-        validation data.
+        Steps, the tokens trained on, those drawn meanwhile, the last logged training loss, and the validation loss
+        afterwards where there is validation data.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -89,6 +89,7 @@ def train(
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     loss_now = losses[-1] if losses else float("nan")
     summary = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
+    summary |= {"drawn": trainer.tokens_drawn} if loss.rollout() else {}
     return summary | {key: value for key, value in after.items() if key == "eval_loss"}
 
 

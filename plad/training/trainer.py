@@ -31,7 +31,9 @@ from plad.training.reference import with_reference
 from plad.training.rollout import OnPolicy, Sampler
 
 TOTALS = "plad_totals.json"
-"""In a checkpoint: what _add has summed since the last log."""
+"""In a checkpoint: what _add has summed since the last log, and the tokens drawn since the beginning."""
+
+DRAWN = "tokens_drawn"
 
 IDLE = "idle"
 """Marks a micro-batch that counts for nothing: it keeps a process in step with those that have more."""
@@ -92,6 +94,7 @@ class PladTrainer(Trainer):
         # compute_loss divides by the units of the whole accumulated batch, so that nothing is left to scale.
         self.loss_is_scaled_for_ga = self.model_accepts_loss_kwargs = True
         self._totals: dict[str, Tensor] = {}
+        self._own_draws = 0
         self._teacher = self._frozen(teacher)
         self._on_policy = self._sampling(text, max_new_tokens)
         if self.loss.needs_reference:
@@ -154,6 +157,7 @@ class PladTrainer(Trainer):
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
         drawn = self._drawn([part["examples"] for part in islice(epoch_iterator, num_batches)])
+        self._own_draws += sum(len(e.responses[0]) for part in drawn for e in part if e.sampling_logps)
         parts = [self._micro_batches(examples) for examples in drawn]
         return parts, self._units([batch for part in parts for batch in part], device) if parts else None
 
@@ -236,7 +240,7 @@ class PladTrainer(Trainer):
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """With the sums of an unfinished log entry, so that the curve does not show where a run was stopped."""
         folder = Path(self._get_output_dir(trial=trial), f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
-        totals = self._summed(self._totals)
+        totals = self._summed(self._totals) | {DRAWN: self.tokens_drawn}
         if self.args.should_save:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / TOTALS).write_text(json.dumps(totals))
@@ -248,6 +252,7 @@ class PladTrainer(Trainer):
         if file.is_file():
             ours = float(self.accelerator.is_main_process)  # they were summed over the processes
             totals = json.loads(file.read_text())
+            self._own_draws = round(ours * totals.pop(DRAWN, 0))
             self._totals = {name: torch.tensor(ours * value, device=self.args.device) for name, value in totals.items()}
 
     def _summed(self, totals: dict[str, Tensor]) -> dict[str, float]:
@@ -307,6 +312,12 @@ class PladTrainer(Trainer):
         A shared prompt counts once. What a teacher reads, and what is drawn in training, is not in it.
         """
         return round(self.state.total_flos / self._flops_a_token)
+
+    @property
+    def tokens_drawn(self) -> int:
+        """Tokens that were sampled to train on so far, over all processes and those before a resumption included."""
+        drawn = torch.tensor(self._own_draws, device=self.args.device)
+        return int(self.accelerator.reduce(drawn, reduction="sum"))
 
     @property
     def _flops_a_token(self) -> int:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plad.data.pairs import REASONS, make_pairs, reorder
+from plad.data.pairs import REASONS, by_chance, make_pairs, one_each, reorder
 from plad.errors import PladError
 from plad.records import Generation, PreferencePair, Prompt
 
@@ -91,3 +91,33 @@ def test_scores_are_needed_only_for_a_share():
 def test_a_share_is_a_share(share):
     with pytest.raises(PladError, match="from 0 to 1"):
         reorder(scored(2), share, 0)
+
+
+def test_every_answer_that_makes_a_pair_in_the_order_of_the_samples():
+    teacher = [generation("good"), generation("fine", identity="b")]
+    student = [
+        generation("bad", sample=2),
+        generation("good ", sample=0),
+        generation("worse", sample=1),
+        generation("cut", finished=False, sample=3),
+        generation("worse", sample=4),
+        generation("fine", identity="b"),
+        generation("", identity="b", sample=1),
+    ]
+    result = make_pairs([Prompt("a", "q"), Prompt("b", "q"), Prompt("c", "q")], teacher, student, every=True)
+    assert [(pair.id, pair.rejected) for pair in result.pairs] == [("a", "worse"), ("a", "bad")]
+    assert {reason: count for reason, count in result.dropped.items() if count} == {"identical": 1, "missing": 1}
+
+
+def test_one_negative_of_each_prompt_by_value():
+    pairs = [PreferencePair(identity, "q", "good", text) for identity, text in ("ap", "aq", "ar", "bs", "bt")]
+    assert [pair.rejected for pair in one_each(pairs, [1, 3, 3, -2, -5])] == ["q", "s"]
+
+
+@given(st.integers(0, 50))
+def test_a_negative_by_chance_depends_on_seed_and_pair_alone(seed):
+    pairs = [PreferencePair(str(n), "q", "good", text) for n in range(200) for text in "xyz"]
+    chosen = [pair.rejected for pair in one_each(pairs, by_chance(pairs, seed))]
+    assert chosen[:5] == [pair.rejected for pair in one_each(pairs[:15], by_chance(pairs[:15], seed))]
+    # Each of three is drawn 67 times of 200 on average, with a standard deviation of 6.7: five of those either way.
+    assert all(33 < chosen.count(text) < 101 for text in "xyz")

@@ -5,7 +5,7 @@ import pytest
 
 from plad.errors import PladError
 from plad.evaluation import statistics
-from plad.evaluation.statistics import Estimate, mean, paired_difference, spearman, win_rate, wins
+from plad.evaluation.statistics import Estimate, mean, mean_over_seeds, paired_difference, spearman, win_rate, wins
 
 
 def test_wins_by_hand() -> None:
@@ -70,3 +70,27 @@ def test_spearman_agrees_with_scipy() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.integers(10, size=200), rng.normal(size=200)
     assert spearman(a, b) == pytest.approx(stats.spearmanr(a, b).statistic)
+
+
+def test_the_spread_between_seeds_is_in_the_interval() -> None:
+    # Within a seed nothing varies, so that only the draw of seeds does: of 27 draws one has (0, 0, 0), mean 0, and one
+    # (1, 1, 1), mean 1: 3.7 % each, more than 2.5 %.
+    found = mean_over_seeds([[0.0] * 50, [0.5] * 50, [1.0] * 50])
+    assert found == Estimate(0.5, 0.0, 1.0, 150)
+    assert mean([0.0] * 50 + [0.5] * 50 + [1.0] * 50).low > 0.4, "as if the prompts of all seeds were one sample"
+
+
+def test_seeds_alike_leave_the_spread_between_prompts() -> None:
+    # Halves of 0 and 1, 400 a seed: three draws of such a mean vary by √(0.25/1200), ± 1.96 times that is 0.0283.
+    found = mean_over_seeds([[0.0, 1.0] * 200] * 3)
+    assert found.value == 0.5
+    assert found.high - 0.5 == pytest.approx(0.0283, abs=0.004)
+    assert 0.5 - found.low == pytest.approx(0.0283, abs=0.004)
+
+
+def test_every_seed_weighs_the_same_and_one_is_a_mean() -> None:
+    assert mean_over_seeds([[1.0] * 10, [0.0] * 30]).value == 0.5
+    values = np.random.default_rng(0).normal(size=50)
+    assert mean_over_seeds([values]) == mean(values)
+    with pytest.raises(PladError, match="0 values"):
+        mean_over_seeds([[1.0], []])

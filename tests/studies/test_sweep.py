@@ -36,6 +36,26 @@ def test_settings_go_to_the_method_or_to_its_loss(recipe: Recipe) -> None:
     assert changed == Plad(learning_rate=0.5, loss={"type": "ranking", "margin": 3})
 
 
+def test_rank_and_batch_are_the_methods_own(recipe: Recipe) -> None:
+    method = module._apply(recipe, Plad(), {"batch_size": 32, "lora_rank": 4, "anchor": 0.5})
+    assert method == Plad(batch_size=32, lora_rank=4, loss={"type": "ranking", "anchor": 0.5})
+    settings = recipe.distill.settings_of(method)
+    assert (settings.batch_size, settings.lora.r, settings.lora.alpha) == (32, 4, recipe.distill.lora.alpha)
+    assert settings.learning_rate == 2e-3, "the recipe's, where the method names none"
+
+
+def test_each_method_is_asked_for_what_it_has(recipe: Recipe) -> None:
+    optuna = pytest.importorskip("optuna")
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    asked = [module._suggested(study.ask(), recipe, "plad") for _ in range(40)]
+    assert {*asked[0]} == {"learning_rate", "margin", "anchor", "batch_size", "lora_rank"}
+    assert {settings["batch_size"] for settings in asked} == {4, 8, 16, 32}, "the recipe's own too"
+    assert {settings["lora_rank"] for settings in asked} == {4, 8, 16, 32}
+    assert all(0 <= settings["anchor"] <= 2 for settings in asked)
+    whole = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"lora": None})})
+    assert {*module._suggested(study.ask(), whole, "dpo")} == {"learning_rate", "beta", "batch_size"}
+
+
 def test_the_first_of_the_best_is_chosen() -> None:
     tried = [{"settings": {"beta": k}, "value": value} for k, value in enumerate((0.5, 0.7, 0.7))]
     assert module._best(tried) == {"beta": 1}
@@ -53,7 +73,7 @@ def test_a_search_on_validation(
     assert {"distill/dpo.0", "distill/dpo.1", "distill/plad.0", "distill/plad.1"} <= set(trained)
     record = json.loads((folder / "sweep.json").read_text())
     first, second = (trial["settings"] for trial in record["trials"]["dpo"])
-    assert first == {"learning_rate": 1e-4, "beta": 0.2}, "the recipe's own"
+    assert first == {"learning_rate": 1e-4, "beta": 0.2, "batch_size": 4, "lora_rank": 8}, "the recipe's own"
     assert second != first
     results = json.loads((folder / "sweep" / "evaluation" / "results.json").read_text())
     rates = {row["name"]: (row["against_initial"] or {}).get("value") for row in results["rows"]}

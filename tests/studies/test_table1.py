@@ -34,7 +34,8 @@ def made(folder: Path, scores: dict[str, list[float]], seconds: float = 2.0) -> 
             for k, value in enumerate(values)
         ]
         (folder / "evaluation" / f"{name}.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    tasks = {f"distill/{name}": {"seconds": seconds, "summary": {"tokens": 1000 * seconds}} for name in ("dpo", "plad")}
+    summary = {"tokens": 1000 * seconds, "generated": 70, "flops": 3e12, "memory": 8e6 * seconds}
+    tasks = {f"distill/{name}": {"seconds": seconds, "summary": summary} for name in ("dpo", "plad")}
     (folder / "manifest.json").write_text(json.dumps({"tasks": tasks}))
     return Run(folder)
 
@@ -49,7 +50,7 @@ def table(tmp_path: Path) -> dict[str, Any]:
     return {"seeds": [1, 2], **collect(runs)}
 
 
-def test_numbers_are_over_the_prompts_of_all_seeds(table: dict[str, Any]) -> None:
+def test_numbers_are_means_over_the_seeds(table: dict[str, Any]) -> None:
     rows = {row["name"]: row for row in table["rows"]}
     assert table["n"] == 8
     assert table["teacher_student"]["value"] == 6 / 8
@@ -59,6 +60,12 @@ def test_numbers_are_over_the_prompts_of_all_seeds(table: dict[str, Any]) -> Non
     assert rows["dpo"]["words"]["value"] == 2.5
     assert rows["dpo"]["seconds"] == 2.5
     assert rows["dpo"]["tokens"] == 2500
+    assert rows["dpo"]["generated"] == 70
+    assert rows["dpo"]["memory"] == 20e6
+    # Over the student's 0 in the first seed, and its 0.4 in the second: 4 of 4, and 2 of 4.
+    assert rows["dpo"]["against_initial"]["value"] == 6 / 8
+    assert rows["dpo"]["against_initial"]["by_seed"] == [1, 2 / 4]
+    assert rows["student"]["against_initial"] is None
     assert rows["teacher"]["seconds"] is None
 
 
@@ -81,12 +88,16 @@ def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
     cells = [cell.strip() for cell in dpo.strip("|").split("|")]
     assert cells[1].startswith("2.5 (")
     assert [cell.split(" ")[0] for cell in cells[2:6]] == ["50.0", "25.0", "50.0", "31.2"]
-    assert cells[6].startswith("-50.0 (")
-    assert cells[6].endswith(r"\*")
-    assert cells[7:] == ["2", "2,500"]
+    assert cells[6] == "25.0, 37.5"
+    assert cells[7].startswith("-50.0 (")
+    assert cells[7].endswith(r"\*")
+    assert cells[8].startswith("75.0 (")
+    assert cells[9:] == ["2", "2,500", "70", "3.0", "20"]
     rows = {row["name"]: row for row in csv.DictReader(csv_table(table).splitlines())}
     assert float(rows["dpo"]["win_rate"]) == 2.5 / 8
     assert float(rows["dpo"]["against_subject"]) == -0.5
+    assert rows["dpo"]["win_rate_by_seed"] == "0.25 0.375"
+    assert float(rows["dpo"]["memory"]) == 20e6
     assert rows["plad"]["against_subject"] == ""
 
 
@@ -117,6 +128,7 @@ def test_a_study_continues_what_is_there(tiny_recipe: Path, copy_of_run: Callabl
     assert [row["name"] for row in table["rows"]] == ["teacher", "student", "sft", "seqkd", "dpo", "plad"]
     assert all(row["seconds"] > 0 for row in table["rows"])
     assert (out / "table1.md").read_text().count("\n| ") == 2 + 6
+    assert "<svg" in (out / "table1.html").read_text()
 
 
 @pytest.mark.parametrize(

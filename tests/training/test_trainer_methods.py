@@ -91,6 +91,10 @@ def test_resuming_gives_the_same_bytes(loss: Loss, tmp_path: Path) -> None:
     assert_equal(weights(resumed.model), weights(whole.model), atol=0)
     one, two = (next(e for e in run.state.log_history if "loss" in e) for run in (whole, resumed))
     assert one["loss"] == two["loss"]
+    assert resumed.tokens_drawn == whole.tokens_drawn
+    if loss.rollout():
+        drawn = 5 * whole.args.per_device_train_batch_size * whole.args.gradient_accumulation_steps
+        assert whole.tokens_drawn == round(one["length"] * drawn) > 0, "the mean length, by the number of samples"
 
 
 def test_reference_likelihoods_are_those_of_the_initial_student(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""What a method's training costs in FLOPs, and how many steps it may take for what the preference pairs cost.
+
+An estimate of the multiplications with weights: 2 FLOPs a weight and token forwards, and what `flops_a_weight` says for
+training (Kaplan et al. 2020, section 2.1). In it are the answers given before, by whichever models the method learns
+from, the teacher's passes, and what is drawn in training; scorers, attention and the vocabulary's size are not, nor a
+teacher whose weights are elsewhere. Prompts count as the student's tokenizer cuts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from plad.config import Distillation
+from plad.losses import Loss, RankingCalibration
+from plad.methods import Method
+from plad.models.prompts import Formatter
+from plad.records import PreferencePair
+from plad.stages.context import Context
+from plad.training.examples import Examples, from_pairs
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs before the training, and of one of its steps."""
+
+    before: float
+    step: float
+
+    def of(self, steps: int) -> float:
+        """Of so many steps and what comes before them."""
+        return self.before + steps * self.step
+
+    def steps_for(self, flops: float) -> int:
+        """The steps that this much pays for, one at least."""
+        return max(1, int((flops - self.before) // self.step))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The weights of both models (0 for a teacher that is elsewhere), and the mean tokens of the student's answers."""
+
+    student: int
+    teacher: int
+    answer: float
+
+
+def cost(
+    sizes: Sizes, settings: Distillation, loss: Loss, data: Examples, text: Examples | None, before: float
+) -> Cost:
+    """Of training by a loss on examples, and on `text` beside what is drawn for them."""
+    rollout, seen = loss.rollout(), fmean(data.tokens)
+    flops = 0.0
+    if rollout:
+        seen += sizes.answer
+        flops += 2 * seen * (sizes.student + (sizes.teacher if rollout.teacher_share else 0))
+        seen += fmean(text.tokens) if text else 0
+    flops += seen * (settings.flops_a_weight * sizes.student + (2 * sizes.teacher if loss.needs_teacher else 0))
+    reference = 2 * sizes.student * sum(data.tokens) if loss.needs_reference else 0
+    return Cost(before + reference, settings.batch_size * flops)
+
+
+def steps_and_cost(
+    context: Context,
+    method: Method,
+    answered_by: Sequence[str],
+    loss: Loss,
+    formatter: Formatter,
+    pairs: Sequence[PreferencePair],
+    data: Examples,
+    text: Examples | None,
+) -> tuple[int, float]:
+    """The steps that a method takes, and the FLOPs that this is.
+
+    Args:
+        answered_by: the models whose answers were given for it.
+        pairs: what the steps are counted by, and what a cost is compared with.
+    """
+    shared = context.recipe.distill
+    settings = shared.settings_of(method)
+    sizes = _sizes(context)
+    paired = from_pairs(pairs, formatter, RankingCalibration())
+    steps = _steps(settings, paired)
+    own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, answered_by))
+    if shared.equal == "compute":
+        both = _answers(context, sizes, formatter, ("teacher", "student"))
+        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), paired, None, both).of(_steps(shared, paired)))
+    return steps, own.of(steps)
+
+
+def _steps(settings: Distillation, pairs: Examples) -> int:
+    return settings.max_steps or round(-(-len(pairs) // settings.batch_size) * settings.epochs)
+
+
+def _sizes(context: Context) -> Sizes:
+    weights = {name: _summary(context, f"sft/{name}").get("parameters", 0) for name in ("teacher", "student")}
+    answered = _summary(context, "sample/student")
+    return Sizes(weights["student"], weights["teacher"], answered["tokens"] / answered["n"])
+
+
+def _answers(context: Context, sizes: Sizes, formatter: Formatter, names: Sequence[str]) -> float:
+    """FLOPs of the answers of these models to the distillation half."""
+    if not names:
+        return 0.0
+    asked = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in context.learnt_from())
+    flops = 0.0
+    for name in names:
+        read = asked * context.recipe.sampling_of(name).samples
+        flops += 2 * getattr(sizes, name) * (read + _summary(context, f"sample/{name}")["tokens"])
+    return flops
+
+
+def _summary(context: Context, task: str) -> dict[str, Any]:
+    return dict((context.run.finished(task) or {}).get("summary", {}))

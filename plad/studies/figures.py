@@ -1,0 +1,147 @@
+"""What the studies share: arms of one recipe over seeds, and a figure of them as plot, page, Markdown, CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from plad.config import Recipe, changed
+from plad.errors import PladError
+from plad.progress import Display
+from plad.report.numbers import MISSING, interval, percent
+from plad.report.read import hue_of
+from plad.runs import Run, write_json, write_text
+from plad.studies.cells import Cell, run_cells
+from plad.studies.table1 import collect
+
+ALONE = "baselines={sft: null, seqkd: null}"
+"""The setting by which a run trains no method but the one it is about."""
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One setting of what a study varies; `name` is that of its folders."""
+
+    name: str
+    x: float | str
+    settings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """An estimate of one series at one place. `hue` is a colour of the report."""
+
+    series: str
+    hue: str
+    x: float | str
+    estimate: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What came of a study. `rule` is a share that the plot marks by a line."""
+
+    name: str
+    title: str
+    x_name: str
+    seeds: tuple[int, ...]
+    note: str
+    points: tuple[Point, ...]
+    rule: float | None = 0.5
+
+    def to_json(self) -> dict[str, Any]:
+        """The figure with its points as `{"series", "x", "value", "low", "high", "n"}`."""
+        rows = [{"series": p.series, "x": p.x, **_numbers(p.estimate)} for p in self.points]
+        return {**asdict(self), "points": rows}
+
+
+def run_seeds(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display) -> list[Run]:
+    """The recipe as it is, by each seed."""
+    return run_arms(recipe, folder, [Arm("run", "", ())], seeds, display)["run"]
+
+
+def run_arms(
+    recipe: Recipe, folder: Path, arms: Sequence[Arm], seeds: Sequence[int], display: Display
+) -> dict[str, list[Run]]:
+    """The runs of each arm by its name, one a seed; what arms have in common is done once.
+
+    Raises:
+        PladError: an arm's settings make no sense, which is found before anything runs, or what a run raises.
+    """
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
+    cells = [Cell(f"{arm.name}-seed-{n}", changed(recipe, [*arm.settings, f"seed={n}"])) for arm in arms for n in seeds]
+    runs = run_cells(cells, folder, display)
+    return {arm.name: runs[k * len(seeds) : (k + 1) * len(seeds)] for k, arm in enumerate(arms)}
+
+
+def subject_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]]) -> list[Point]:
+    """The method that the runs are about, against the initial student and against the reference, by arm."""
+    points = []
+    for arm in arms:
+        table = collect(runs[arm.name])
+        row = next(row for row in table["rows"] if row["name"] == table["subject"])
+        points.append(Point("over the initial student", "plad", arm.x, row["against_initial"]))
+        points.append(Point("over the reference", "other", arm.x, row["win_rate"]))
+    return points
+
+
+def model_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]], key: str) -> list[Point]:
+    """One of a table's numbers for every model of the runs, by arm."""
+    points = []
+    for arm in arms:
+        table = collect(runs[arm.name])
+        names = [row["name"] for row in table["rows"]]
+        for row in table["rows"]:
+            if row[key] is not None:
+                points.append(Point(row["label"], hue_of(row["name"], table["subject"], names), arm.x, row[key]))
+    return points
+
+
+def write_figure(figure: Figure, folder: Path, recipe: Recipe) -> dict[str, Any]:
+    """NAME.json, .csv, .md, .svg and .html in the folder; returns what the first holds."""
+    found = figure.to_json()
+    write_json(folder / f"{figure.name}.json", found)
+    write_text(folder / f"{figure.name}.csv", csv_of(figure))
+    write_text(folder / f"{figure.name}.md", markdown_of(figure))
+    # Drawing needs matplotlib, which takes most of a second to import.
+    from plad.studies.figure_page import draw_page
+
+    svg, html = draw_page(figure, recipe.to_yaml())
+    write_text(folder / f"{figure.name}.svg", svg)
+    write_text(folder / f"{figure.name}.html", html)
+    return found
+
+
+def csv_of(figure: Figure) -> str:
+    """One row a point."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(["series", "x", "value", "low", "high", "n"])
+    for point in figure.points:
+        writer.writerow([point.series, point.x, *_numbers(point.estimate).values()])
+    return file.getvalue()
+
+
+def markdown_of(figure: Figure) -> str:
+    """One row a place, one column a series."""
+    series = list(dict.fromkeys(point.series for point in figure.points))
+    cells = {(p.x, p.series): f"{percent(p.estimate['value'])} ({interval(p.estimate)})" for p in figure.points}
+    rows = [[str(x), *(cells.get((x, one), MISSING) for one in series)] for x in places(figure)]
+    head = [[figure.x_name, *series], ["---", *["--:"] * len(series)]]
+    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in [*head, *rows]]
+    seeds = ", ".join(map(str, figure.seeds))
+    return "\n".join([f"**{figure.title}** · seeds {seeds}", "", *lines, "", figure.note]) + "\n"
+
+
+def places(figure: Figure) -> list[float | str]:
+    """The places on the x axis, in the order in which they first come."""
+    return list(dict.fromkeys(point.x for point in figure.points))
+
+
+def _numbers(estimate: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: estimate[key] for key in ("value", "low", "high", "n")}
