@@ -5,7 +5,8 @@ python benchmarks/generation.py --model FOLDER [--prompts 512] [--batch 64] [--n
 The prompts are descriptions of Debian packages. Sides take turns, a batch each, so that whatever else the machine does
 meets both. Plain: left padding, KV cache, fp32, until the last row of a batch has ended. Every side draws greedily, so
 that the answers can be compared: how many are equal is printed beside the time. Further engines (`--engines vllm,ray`)
-follow on the same prompts, one after another, for they hold threads and memory of their own.
+follow on the same prompts, one after another, for they hold threads and memory of their own; Ray's time has the loading
+of the model in its worker in it. On a processor vLLM wants VLLM_CPU_OMP_THREADS_BIND=0-1 and VLLM_CPU_KVCACHE_SPACE=1.
 """
 
 from __future__ import annotations

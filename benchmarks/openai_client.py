@@ -69,17 +69,20 @@ async def bare(port: int, requests: int, concurrency: int) -> float:
     return requests / (time.perf_counter() - started)
 
 
-def ours(port: int, requests: int, concurrency: int) -> tuple[float, int]:
-    """Requests a second of plad's client, and by how many bytes the process grew in the last three quarters."""
+def ours(port: int, requests: int, concurrency: int) -> tuple[float, float, int]:
+    """Of plad's client: requests a second, processor seconds a request, and by how many bytes the process grew in the
+    last three quarters.
+    """
     spec = OpenAI(
         model="m", base_url=f"http://127.0.0.1:{port}/v1", api_key_env=None, limits={"concurrency": concurrency}
     )
     prompts = [Prompt(str(n), f"question {n}") for n in range(requests)]
-    started, early = time.perf_counter(), 0
+    started, worked, early = time.perf_counter(), time.process_time(), 0
     for done, _ in enumerate(spec.generator(PromptFormat(), Usage()).generate(prompts, Sampling(), seed=1), start=1):
         if done == requests // 4:
             early = _resident()
-    return requests / (time.perf_counter() - started), _resident() - early
+    rate, cost = requests / (time.perf_counter() - started), (time.process_time() - worked) / requests
+    return rate, cost, _resident() - early
 
 
 def _resident() -> int:
@@ -104,10 +107,11 @@ def main() -> None:
     ideal = chosen.concurrency / DELAY
     for _ in range(chosen.rounds):
         limit = asyncio.run(bare(port, chosen.requests, chosen.concurrency))
-        rate, growth = ours(port, chosen.requests, chosen.concurrency)
+        rate, cost, growth = ours(port, chosen.requests, chosen.concurrency)
         print(
             f"{chosen.concurrency} at a time over {DELAY} s: {ideal:.0f}/s; bare client {limit:.0f}/s; "
-            f"plad {rate:.0f}/s = {rate / limit:.0%} of it; grew by {growth / 2**20:.1f} MiB"
+            f"plad {rate:.0f}/s = {rate / limit:.0%} of it, "
+            f"{1000 * cost:.2f} ms of processor time a request; grew by {growth / 2**20:.1f} MiB"
         )
     server.terminate()
 

@@ -129,9 +129,11 @@ class _Estimate:
         self.data = split(recipe.task.source.prompts(), recipe.task.splits, recipe.seed)
         self.lengths: dict[str, Lengths] = {}
         self.weights: dict[str, int] = {}
-        self.formatters: list[Formatter] = []
+        formatters = []
         for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
-            self._count(name, getattr(recipe, name).model)
+            formatters.append(self._count(name, getattr(recipe, name).model))
+        if recipe.prompt.too_long == "drop":
+            self.data = _fitting(self.data, formatters)
         # Nobody knows the tokenizer behind a server: the student's stands in for it.
         self.lengths.setdefault("teacher", self.lengths["student"])
 
@@ -176,12 +178,12 @@ class _Estimate:
             found.append(self._answers(f"{first.task}@{number}/check", "student", held_out, testing))
         return found
 
-    def _count(self, name: str, model: Any) -> None:
+    def _count(self, name: str, model: Any) -> Formatter:
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
         formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
-        self.formatters.append(formatter)
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)
+        return formatter
 
     def _beside(self, loss: Loss) -> float:
         """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
@@ -211,8 +213,6 @@ class _Estimate:
 
     def _bought(self, task: str, model: OpenAI, prompts: Sequence[Prompt], sampling: Sample, seed: int) -> Line:
         """What is left to ask a server for: a request for every kind of prompt that lacks an answer."""
-        if self.recipe.prompt.too_long == "drop":
-            prompts = [prompt for prompt in prompts if all(f.fits(prompt.prompt) for f in self.formatters)]
         generator = OpenAIGenerator(model, self.recipe.prompt, Usage())
         wanted = unanswered(generator, prompts, sampling, seed, self.store)
         requests, asked = sum(bool(missing) for _, missing in wanted), sum(len(missing) for _, missing in wanted)
@@ -289,6 +289,21 @@ def _paced(model: OpenAI, requests: int, usage: Usage) -> float | None:
     if limits.tokens_per_minute:
         minutes.append((usage.prompt_tokens + usage.tokens) / limits.tokens_per_minute)
     return max(minutes) / 60 if minutes else None
+
+
+def _fitting(data: SplitData, formatters: Sequence[Formatter]) -> SplitData:
+    """Without the prompts that the run will drop, since they are too long for one of the models."""
+
+    def fitting(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
+        return tuple(prompt for prompt in prompts if all(f.fits(prompt.prompt) for f in formatters))
+
+    return replace(
+        data,
+        train=fitting(data.train),
+        distill=fitting(data.distill),
+        validation=fitting(data.validation),
+        test=fitting(data.test),
+    )
 
 
 def _lengths(formatter: Formatter, data: SplitData) -> Lengths:

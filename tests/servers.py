@@ -183,15 +183,20 @@ def model_server(folder: Path, log: Path) -> Iterator[str]:
     with log.open("w") as out:
         process = subprocess.Popen(command, env=env, stdout=out, stderr=out)
     try:
-        deadline = time.monotonic() + 120
-        while not _healthy(port):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+        ready(process, port, log, seconds=120)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait()
+
+
+def ready(process: subprocess.Popen[bytes], port: int, log: Path, seconds: float) -> None:
+    """Wait until a server is well; fail with its log where it has ended or takes too long."""
+    deadline = time.monotonic() + seconds
+    while not _healthy(port):
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
 
 
 def _healthy(port: int) -> bool:
@@ -273,6 +278,7 @@ EARLY: dict[str | None, Callable[[dict[str, str]], Answer]] = {
     "429 until a date in the past": _problem(429, **{"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
     "500": _problem(500),
     "503": _problem(503),
+    "503 with Retry-After": _problem(503, **{"retry-after": "0.2"}),
     "400": _problem(400),
     "hang": lambda _: Answer(b"{}", send=0, then="hang"),
     "malformed JSON": lambda _: Answer(b'{"choices": [{"index": 0, "mess'),

@@ -56,6 +56,19 @@ def test_the_estimate_of_a_run_is_of_that_run(tiny_recipe: Path, finished_run: P
     assert plad.flops == 4.0 * weights * (plad.prompt_tokens + plad.tokens), "an adapter's weights alone have gradients"
 
 
+def test_what_the_run_will_drop_costs_nothing(tiny_recipe: Path, finished_run: Path) -> None:
+    from transformers import AutoTokenizer
+
+    formatter = PromptFormat().bind(AutoTokenizer.from_pretrained(finished_run / "models" / "student"))
+    distill = [json.loads(line) for line in (finished_run / "data" / "distill.jsonl").read_text().splitlines()]
+    sizes = sorted(len(formatter.prompt_ids(row["prompt"])) for row in distill)
+    limit = sizes[-1] - 1
+    short = sum(size <= limit for size in sizes)
+    assert 0 < short < len(sizes)
+    found = by_task(tiny_recipe, "prompt.too_long=drop", f"prompt.max_prompt_tokens={limit}")
+    assert found["sample/teacher"].prompts == found["sample/student"].prompts == short
+
+
 def test_rounds_ask_the_teacher_for_the_validation_split_alone(tiny_recipe: Path) -> None:
     one, three = by_task(tiny_recipe), by_task(tiny_recipe, "distill.rounds=3")
     more = three.keys() - one.keys()

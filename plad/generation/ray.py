@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import Field
 from plad.errors import PladError
 from plad.generation.base import Done, Sampling
 from plad.generation.hf import HF
+from plad.generation.ray_vllm import Processor, runs_by_processor
 from plad.generation.vllm import VLLM, split_adapter
 from plad.models.load import Precision, weights_digest
 from plad.models.prompts import PromptFormat
@@ -72,10 +73,22 @@ class RayGenerator:
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Done = ()
     ) -> Iterator[Generation]:
+        """By Ray's own processor where it runs the model, else by workers of ours."""
+        have = set(done)
+        if not self.formatter.encoder_decoder and runs_by_processor(self.spec.engine, self.folder):
+            wanted = [(p, n) for p in prompts for n in range(sampling.samples) if (p.id, n) not in have]
+            if wanted:
+                processor = Processor(self.spec, self.folder, self.formatter, self.dtype, self.batch_size)
+                yield from processor.answers(wanted, sampling, seed)
+            return
+        yield from self._by_workers(prompts, sampling, seed, have)
+
+    def _by_workers(
+        self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, have: Collection[tuple[str, int]]
+    ) -> Iterator[Generation]:
         """Prompts of like length go to a worker together, longest first."""
         import ray
 
-        have = set(done)
         todo = [p for p in prompts if any((p.id, sample) not in have for sample in range(sampling.samples))]
         if not todo:
             return

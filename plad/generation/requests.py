@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from plad.errors import PladError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from plad.generation.openai import OpenAI
 
 REDACTED = "[key]"
+_POOL = 16  # connections
 _OVERHEAD = 64  # tokens that a chat template may add round a prompt
 
 
@@ -54,7 +56,9 @@ class Requests:
 
     def __init__(self, spec: OpenAI):
         self.spec, self._secret = spec, secret_of(spec)
-        self._client = _client(spec, self._secret)
+        # The time that its pool takes for a request grows with its connections: many small pools cost less.
+        self._clients = [_client(spec, self._secret) for _ in range(-(-spec.limits.concurrency // _POOL))]
+        self._turns = cycle(self._clients)
 
     async def send(self, rendered: str, count: int, sampling: Sampling, seed: int) -> Reply:
         """Ask for `count` answers.
@@ -66,7 +70,8 @@ class Requests:
         """
         import openai
 
-        create = self._client.chat.completions if self.spec.api == "chat" else self._client.completions
+        client = next(self._turns)
+        create = client.chat.completions if self.spec.api == "chat" else client.completions
         body, limit = _body(self.spec, rendered, count, sampling, seed), self.spec.limits.timeout
         try:
             async with asyncio.timeout(limit):
@@ -91,7 +96,7 @@ class Requests:
         import openai
 
         try:
-            await self._client.models.list()
+            await self._clients[0].models.list()
         except (openai.AuthenticationError, openai.PermissionDeniedError) as error:
             raise self._refused(error) from None
         except openai.APIConnectionError as error:
@@ -104,7 +109,8 @@ class Requests:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        await self._client.close()
+        for client in self._clients:
+            await client.close()
 
     def clean(self, text: str) -> str:
         """A text without the key: some servers send back what they were sent."""
@@ -181,16 +187,19 @@ def _client(spec: OpenAI, secret: str | None) -> Any:
 
 
 def _body(spec: OpenAI, rendered: str, count: int, sampling: Sampling, seed: int) -> dict[str, Any]:
-    """The fields of a request. What is the server's default anyway is left out: not every server knows every field."""
-    shown = {"messages": json.loads(rendered)} if spec.api == "chat" else {"prompt": rendered}
-    more = ({"top_k": sampling.top_k} if sampling.top_k else {}) | spec.extra
-    return {
-        "model": spec.model,
-        **shown,
+    """The fields of a request. What is the server's default anyway is left out: not every server knows every field.
+
+    They go as `extra_body`, over an empty prompt: the client would look at the type of each part of each message.
+    """
+    chat = spec.api == "chat"
+    fields = {
+        **({"messages": json.loads(rendered)} if chat else {"prompt": rendered}),
         spec.limit_as: sampling.max_new_tokens,
         "temperature": sampling.temperature,
         **({"top_p": sampling.top_p} if sampling.top_p < 1 else {}),
+        **({"top_k": sampling.top_k} if sampling.top_k else {}),
         **({"n": count} if count > 1 else {}),
         **({"seed": seed} if spec.send_seed else {}),
-        "extra_body": more or None,
+        **spec.extra,
     }
+    return {"model": spec.model, **({"messages": []} if chat else {"prompt": ""}), "extra_body": fields}

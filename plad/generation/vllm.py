@@ -57,18 +57,21 @@ class VLLM(Spec):
             from vllm import LLM
         except ImportError:
             raise PladError("sample.backend of type vllm needs vLLM. Run: pip install 'plad[vllm]'") from None
-        rank = json.loads((adapter / "adapter_config.json").read_text())["r"] if adapter else 1
-        return LLM(
-            model=str(base),
-            dtype=dtype,
-            max_model_len=self.max_model_len,
-            max_num_seqs=batch_size,
-            gpu_memory_utilization=self.gpu_memory,
-            tensor_parallel_size=self.tensor_parallel,
-            enforce_eager=self.eager,
-            enable_lora=adapter is not None,
-            **({"max_lora_rank": lora_rank(rank)} if adapter else {}),
-        ).llm_engine
+        return LLM(model=str(base), **self.settings(adapter, dtype, batch_size)).llm_engine
+
+    def settings(self, adapter: Path | None, dtype: Precision, batch_size: int) -> dict[str, Any]:
+        """What an engine is made with beside its model."""
+        rank = json.loads((adapter / "adapter_config.json").read_text())["r"] if adapter else None
+        return {
+            "dtype": dtype,
+            "max_model_len": self.max_model_len,
+            "max_num_seqs": batch_size,
+            "gpu_memory_utilization": self.gpu_memory,
+            "tensor_parallel_size": self.tensor_parallel,
+            "enforce_eager": self.eager,
+            "enable_lora": adapter is not None,
+            **({"max_lora_rank": lora_rank(rank)} if rank else {}),
+        }
 
 
 class VLLMGenerator:
@@ -101,29 +104,38 @@ class VLLMGenerator:
             for output in self.engine.step():
                 if output.finished:
                     prompt, sample = waiting[output.request_id]
-                    yield self._generation(prompt, sample, output.outputs[0])
+                    yield read_answer(self.formatter, prompt.id, sample, list(output.outputs[0].token_ids))
 
     def _add(self, name: str, prompt: Prompt, sample: int, sampling: Sampling, seed: int) -> None:
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 
-        params = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            max_tokens=sampling.max_new_tokens,
-            seed=draw_seed(seed, self.rendered(prompt), sample),
-            stop_token_ids=[self.formatter.end_id],
-            detokenize=False,
-        )
+        params = SamplingParams(**request_settings(self.formatter, prompt, sample, sampling, seed))
         adapter = LoRARequest("adapter", 1, str(self.adapter)) if self.adapter else None
         shown = {"prompt_token_ids": self.formatter.prompt_ids(prompt.prompt)}
         self.engine.add_request(name, shown, params, lora_request=adapter)
 
-    def _generation(self, prompt: Prompt, sample: int, output: Any) -> Generation:
-        ids, finished = list(output.token_ids), output.finish_reason == "stop"
-        text, ended = self.formatter.decode(ids)
-        return Generation(prompt.id, text, finished, tokens=len(ids) + (finished and not ended), sample=sample)
+
+def request_settings(
+    formatter: Formatter, prompt: Prompt, sample: int, sampling: Sampling, seed: int
+) -> dict[str, Any]:
+    """The fields of vLLM's SamplingParams for one sample of one prompt: it ends where every backend ends it."""
+    return {
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "top_k": sampling.top_k,
+        "max_tokens": sampling.max_new_tokens,
+        "seed": draw_seed(seed, formatter.rendered(prompt.prompt), sample),
+        "stop_token_ids": [formatter.end_id],
+        "ignore_eos": True,  # that of the model's own settings, which may be another than the formatter's
+        "detokenize": False,
+    }
+
+
+def read_answer(formatter: Formatter, name: str, sample: int, ids: list[int]) -> Generation:
+    """An answer from its tokens, the end token among them where it was reached."""
+    text, finished = formatter.decode(ids)
+    return Generation(name, text, finished, tokens=len(ids), sample=sample)
 
 
 def split_adapter(folder: Path) -> tuple[Path, Path | None]:

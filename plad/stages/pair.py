@@ -26,7 +26,9 @@ def pair(context: Context) -> dict[str, Any]:
     if not pairs:
         raise PladError(
             f"distillation needs at least one pair, but all {summary['prompts']} prompts were dropped: "
-            f"{_told(summary['dropped'])}. Raise sample.max_new_tokens, or look at generations/ in the run folder."
+            f"{_told(summary['dropped'])}. Raise sample.max_new_tokens where answers are truncated; where they are "
+            "empty, see what the model makes of prompt.template, and which words end an answer. They are in "
+            "generations/ in the run folder."
         )
     write_jsonl(context.run.path("pairs.jsonl"), pairs)
     write_json(context.run.path("pairs.json"), summary)

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from servers import TEXTS, save_tiny_model
 
 from plad.errors import PladError
 from plad.generation import ENGINES, Sampling
+from plad.generation.base import Done
 from plad.generation.hf import HF
-from plad.generation.ray import Ray
+from plad.generation.ray import Ray, Worker
+from plad.generation.ray_vllm import runs_by_processor
 from plad.generation.vllm import VLLM, lora_rank, split_adapter
 from plad.models import Lora, PromptFormat
 from plad.records import Generation, Prompt
@@ -91,8 +97,11 @@ def test_a_backend_that_is_not_installed_says_how(name: str, folder: Path) -> No
         pytest.skip(f"{name} is installed")
 
 
+DRAWN = Sampling(temperature=1.0, max_new_tokens=6, samples=2)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("sampling", [GREEDY, Sampling(temperature=1.0, max_new_tokens=6, samples=2)])
+@pytest.mark.parametrize("sampling", [GREEDY, DRAWN])
 def test_ray_answers_as_the_backend_in_its_workers(folder: Path, sampling: Sampling) -> None:
     pytest.importorskip("ray")
     engine = Ray(workers=2, cpus=0.5)
@@ -104,10 +113,63 @@ def test_ray_answers_as_the_backend_in_its_workers(folder: Path, sampling: Sampl
 
 
 @pytest.mark.slow
+def test_a_worker_of_ray_that_is_killed_takes_nothing_with_it(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    died = tmp_path / "died"
+
+    class Mortal(Worker):
+        """The first that is asked dies of it."""
+
+        def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+            if not died.exists():
+                died.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__call__(row)
+
+    monkeypatch.setattr("plad.generation.ray.Worker", Mortal)
+    assert answers(Ray(workers=2, cpus=0.5), folder, DRAWN) == answers(HF(), folder, DRAWN)
+    assert died.exists()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("depth", [0, 1, 2])
 def test_vllm_answers_as_transformers(folder: Path, depth: int) -> None:
+    """An adapter on the base, and one on an adapter: loaded beside it, not merged into it."""
     pytest.importorskip("vllm")
     model = folder
     for level in range(depth):
         model = adapter(folder.parent / f"level-{level}", model)
     assert answers(VLLM(eager=True, max_model_len=128), model) == answers(HF(), model)
+    if depth:
+        assert answers(HF(), model) != answers(HF(), folder), "the adapter has a say"
+
+
+@pytest.mark.slow
+def test_samples_of_vllm_depend_on_seed_prompt_and_number_alone(folder: Path) -> None:
+    pytest.importorskip("vllm")
+    generator = VLLM(eager=True, max_model_len=128).generator(folder, PromptFormat(), "float32", 3)
+
+    def draw(seed: int, done: Done = (), prompts: Sequence[Prompt] = PROMPTS) -> dict[tuple[str, int], Generation]:
+        return {(g.id, g.sample): g for g in generator.generate(prompts, DRAWN, seed, done)}
+
+    found = draw(1)
+    assert found.keys() == {(prompt.id, sample) for prompt in PROMPTS for sample in (0, 1)}
+    assert all(1 <= generation.tokens <= DRAWN.max_new_tokens for generation in found.values())
+    firsts, seconds = ([found[p.id, n].response for p in PROMPTS] for n in (0, 1))
+    assert sum(one != two for one, two in zip(firsts, seconds, strict=True)) > len(PROMPTS) // 2
+    some = {place for n, place in enumerate(sorted(found)) if n % 3}
+    assert draw(1, some, PROMPTS[::-1]) == {place: found[place] for place in found.keys() - some}
+    assert draw(2) != found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("depth", [0, 1])
+def test_rays_own_processor_of_vllm_answers_as_transformers(folder: Path, depth: int) -> None:
+    pytest.importorskip("vllm")
+    pytest.importorskip("ray.data.llm")
+    model = adapter(folder.parent / "by-processor", folder) if depth else folder
+    engine = Ray(engine=VLLM(eager=True, max_model_len=128))
+    assert runs_by_processor(engine.engine, model)
+    assert answers(engine, model) == answers(HF(), model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import time
 from collections import Counter
 from pathlib import Path
@@ -224,8 +225,11 @@ def test_a_missing_key(monkeypatch: pytest.MonkeyPatch) -> None:
             use()
 
 
-def test_the_key_is_sent_and_kept_nowhere(tmp_path: Path) -> None:
-    """Even by a server that sends it back as its answer."""
+def test_the_key_is_sent_and_kept_nowhere(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Even by a server that sends it back as its answer, and with every library's log turned up."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("openai", *(name for name in logging.root.manager.loggerDict if name.startswith("http"))):
+        caplog.set_level(logging.DEBUG, logger=name)
     heard: list[str] = []
 
     async def handle(path: str, body: dict[str, Any], headers: dict[str, str]) -> Answer:
@@ -239,6 +243,8 @@ def test_the_key_is_sent_and_kept_nowhere(tmp_path: Path) -> None:
         [found] = Cached(spec.generator(PromptFormat(), Usage()), store).generate(PROMPTS[:1], Sampling(), 1)
         store.close()
     assert heard == [f"Bearer {KEY}"]
+    assert "/chat/completions" in caplog.text
+    assert KEY not in caplog.text
     assert found.response == "you are Bearer [key]"
     assert KEY not in repr(spec) + spec.model_dump_json()
     no_trace(tmp_path, KEY)
