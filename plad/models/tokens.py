@@ -48,10 +48,24 @@ def train_words(texts: Iterable[str], vocabulary: int, context: int) -> Any:
         [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
     )
     pieces.decoder = decoders.WordPiece(cleanup=True)
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=[PAD, END, UNKNOWN], show_progress=False)
-    pieces.train_from_iterator(texts, trainer)
-    pieces.model = models.WordPiece(_numbered(pieces.get_vocab()), unk_token=UNKNOWN)
+    texts = list(texts)
+    # Of equally frequent pairs the trainer joins the one with the lower ids first, and it numbers the letters within
+    # words in the order of a hash map, which differs from one training to the next: so they are numbered here.
+    first = [PAD, END, UNKNOWN, *_letters_within_words(pieces, texts)]
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=first, show_progress=False)
+    learner = Tokenizer(pieces.model)
+    learner.normalizer, learner.pre_tokenizer = pieces.normalizer, pieces.pre_tokenizer
+    learner.train_from_iterator(texts, trainer)
+    pieces.model = models.WordPiece(_numbered(learner.get_vocab()), unk_token=UNKNOWN)
+    pieces.add_special_tokens([PAD, END, UNKNOWN])
     return _wrap(pieces, context, unk_token=UNKNOWN)
+
+
+def _letters_within_words(pieces: Any, texts: Iterable[str]) -> list[str]:
+    """What stands elsewhere than at the beginning of a word, as pieces that go on, in order."""
+    normal = (pieces.normalizer.normalize_str(text) for text in texts)
+    words = {word for text in normal for word, _ in pieces.pre_tokenizer.pre_tokenize_str(text)}
+    return sorted({f"##{letter}" for word in words for letter in word[1:]})
 
 
 def _numbered(pieces: Iterable[str]) -> dict[str, int]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 
 import pytest
+
+from plad.models.tokens import train_words
 
 PROGRAM = """
 import sys
@@ -22,3 +25,14 @@ def test_two_processes_train_the_same_tokenizer(train: str) -> None:
     first, second = (subprocess.run(command, capture_output=True, text=True, check=True).stdout for _ in range(2))
     assert "vocab" in first
     assert first == second
+
+
+def test_pieces_that_are_equally_frequent_are_joined_in_one_order() -> None:
+    """Of 60 pairs of letters seen as often as each other there is room for 20; which, must not be left to chance."""
+    rng = random.Random(1)
+    letters = "abcdefghijklmnop"
+    pairs = rng.sample([a + b for a in letters for b in letters], 60)
+    texts = [f"z{pair}" for pair in pairs]
+    trained = [set(train_words(texts, 3 + 17 + 16 + 20, 64).get_vocab()) for _ in range(6)]
+    assert all(vocabulary == trained[0] for vocabulary in trained)
+    assert any(len(piece) > 3 for piece in trained[0]), "something was joined"
