@@ -12,7 +12,7 @@ from plad.errors import PladError
 from plad.pipeline import fingerprints, plan
 from plad.studies.ablations import REAL, _recipes, make_ablations
 
-SCORED = ["pairs.scorer={type: rouge}", "distill.method={type: plad, learning_rate: 0.002}", "distill.loss.margin=0.5"]
+SCORED = ["pairs.scorer={type: length}", "distill.method={type: plad, learning_rate: 0.002}", "distill.loss.margin=0.5"]
 
 
 def test_rows_differ_in_what_they_are_named_after(tmp_path: Path) -> None:
