@@ -66,7 +66,7 @@ def cost_facts(run: RunFiles) -> list[Fact]:
         for name, summary in summaries.items()
         if is_number(summary.get("tokens"))
     ]
-    facts += [_kept(name, summary) for name, summary in summaries.items() if is_number(summary.get("kept"))]
+    facts += [_kept(name, summary) for name, summary in summaries.items() if is_number(summary.get("least_kept"))]
     paid = [summary["paid"] for summary in summaries.values() if "paid" in summary]
     return facts + ([Fact("Paid for in this run", f"{sum(one['money'] for one in paid):.4f}")] if paid else [])
 
