@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from plad.config import Recipe, changed
-from plad.errors import PladError
 from plad.progress import Display
 from plad.report.numbers import MISSING, interval, percent
 from plad.report.read import hue_of
 from plad.runs import Run, write_json, write_text
 from plad.studies.cells import Cell, run_cells
-from plad.studies.table1 import collect
+from plad.studies.table1 import check_seeds, collect
 
 ALONE = "baselines={sft: null, seqkd: null}"
 """The setting by which a run trains no method but the one it is about."""
@@ -72,8 +71,7 @@ def run_arms(
     Raises:
         PladError: an arm's settings make no sense, which is found before anything runs, or what a run raises.
     """
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise PladError(f"a study needs one seed or more, each once, but has {list(seeds)}. Name others by --seeds.")
+    check_seeds(seeds)
     cells = [Cell(f"{arm.name}-seed-{n}", changed(recipe, [*arm.settings, f"seed={n}"])) for arm in arms for n in seeds]
     runs = run_cells(cells, folder, display)
     return {arm.name: runs[k * len(seeds) : (k + 1) * len(seeds)] for k, arm in enumerate(arms)}

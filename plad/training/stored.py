@@ -175,11 +175,13 @@ def _save(file: Path, found: dict[str, Tensor]) -> None:
 def _chunks(examples: Examples, width: int) -> Iterator[list[Example]]:
     """Neighbours, as many as a chunk has room for, and one at least."""
     part: list[Example] = []
+    held = 0
     for example in examples:
-        if part and (sum(map(_rows, part)) + _rows(example)) * width > CHUNK:
+        if part and (held + _rows(example)) * width > CHUNK:
             yield part
-            part = []
+            part, held = [], 0
         part.append(example)
+        held += _rows(example)
     if part:
         yield part
 
