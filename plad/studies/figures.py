@@ -15,6 +15,7 @@ from plad.report.numbers import MISSING, interval, percent
 from plad.report.read import hue_of
 from plad.runs import Run, write_json, write_text
 from plad.studies.cells import Cell, run_cells
+from plad.studies.render import subject_row
 from plad.studies.table1 import check_seeds, collect
 
 ALONE = "baselines={sft: null, seqkd: null}"
@@ -82,7 +83,7 @@ def subject_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]]) -> li
     points = []
     for arm in arms:
         table = collect(runs[arm.name])
-        row = next(row for row in table["rows"] if row["name"] == table["subject"])
+        row = subject_row(table)
         points.append(Point("over the initial student", "plad", arm.x, row["against_initial"]))
         points.append(Point("over the reference", "other", arm.x, row["win_rate"]))
     return points

@@ -10,7 +10,7 @@ from plad.report.numbers import MISSING, interval, percent, plain
 from plad.report.read import hue_of
 from plad.report.study import Dot, StudyPage, StudyRow, quality_against, render_study
 from plad.report.table import Cell
-from plad.studies.render import COSTS, NOTE, SHARES, costs
+from plad.studies.render import COSTS, NOTE, SHARES, costs, subject_row
 
 Table = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ def html_page(table: Table, title: str, recipe: str) -> str:
     """The whole page of what `make_table1` returns; `recipe` is the text of what was run."""
     gap = table["teacher_student"]
     best = max((row for row in table["rows"] if row["against_initial"] and row["name"] != "teacher"), key=_gain)
-    subject = next(row for row in table["rows"] if row["name"] == table["subject"])
+    subject = subject_row(table)
     page = StudyPage(
         title=title,
         kicker=f"seeds {', '.join(map(str, table['seeds']))} · judge {table['scorer']['name']}",

@@ -14,7 +14,7 @@ SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"
 
 def markdown_table(table: Mapping[str, Any]) -> str:
     """The paper's columns, then each method beside the subject and the initial student, and what its training took."""
-    subject = next(row["label"] for row in table["rows"] if row["name"] == table["subject"])
+    subject = subject_row(table)["label"]
     heads = ["Method", "Words", *SHARES.values(), "RM WR by seed", f"RM WR − {_inline(subject)}'s", "Wins vs. initial"]
     heads += [head for head, *_ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
@@ -38,6 +38,11 @@ NOTE = (
     "generated are those of the answers learnt from, and of what is drawn in training. TFLOP is an estimate of both. "
     "Memory is the most that the training process held, its libraries included, or that tensors took on a GPU."
 )
+
+
+def subject_row(table: Mapping[str, Any]) -> Any:
+    """That of the method that the runs are about."""
+    return next(row for row in table["rows"] if row["name"] == table["subject"])
 
 
 def csv_table(table: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from plad.config import Recipe
 from plad.errors import PladError
 from plad.progress import Display
 from plad.studies.figures import ALONE, Arm, Figure, Point, run_arms, write_figure
+from plad.studies.render import subject_row
 from plad.studies.table1 import collect
 
 FACTORS = (0.25, 0.5, 1.0, 2.0)
@@ -44,7 +45,7 @@ def ts_gap(
     points = []
     for arm in arms:
         table = tables[arm.name]
-        row = next(row for row in table["rows"] if row["name"] == table["subject"])
+        row = subject_row(table)
         gap = round(100 * table["teacher_student"]["value"], 2)
         points.append(Point(f"fine-tuned × {arm.x:g}", "plad", gap, row["against_initial"]))
     title = "PLaD's gain by the gap between teacher and student"
