@@ -52,6 +52,17 @@ class Row:
     cells: tuple[Cell, ...]
 
 
+@dataclass(frozen=True)
+class PageRow:
+    """A row as a page shows it: `hue` is a colour of the report, `aside` no candidate, `beneath` small print."""
+
+    label: str
+    hue: str
+    cells: tuple[Cell, ...]
+    aside: bool = False
+    beneath: str = ""
+
+
 def table_rows(results: Mapping[str, Any]) -> list[Row]:
     """The rows of results.json as they are shown; columns that no row fills are left out."""
     rows = results.get("rows", ())
