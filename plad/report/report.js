@@ -109,7 +109,7 @@
   function answer(label, hue, text, score, source) {
     const box = element("div");
     box.style.setProperty("--swatch", `var(--${hue})`);
-    const head = element("h4");
+    const head = element("h3");
     head.append(element("span", "", label), element("span", "", score === null ? "" : score.toFixed(3)));
     const empty = text === null || text.trim() === "";
     box.append(head, empty ? element("div", "empty", text === null ? "none" : "empty") : marked(text, source));
