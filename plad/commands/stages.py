@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -103,8 +104,6 @@ def evaluate(
 
 
 def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    import json
-
     from plad.comparing import comparison, parse_scorer
     from plad.config import parse_settings
     from plad.progress import choose_display
@@ -114,12 +113,11 @@ def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], a
     if as_json:
         click.echo(json.dumps({"event": "results", **result}, ensure_ascii=False))
         return
-    from rich.console import Console
-
+    from plad.progress.terminal import console
     from plad.report.comparison import comparison_tables
 
     for table in comparison_tables(result):
-        Console(width=None if sys.stdout.isatty() else 120).print(table)
+        console().print(table)
 
 
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
@@ -132,9 +130,7 @@ def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
 
 
 def _show(run: Any, as_json: bool) -> None:
-    """The table and the report's path, once there are results."""
-    import json
-
+    """The table, the report's path and what to type next, once there are results."""
     results, html = run.path("evaluation", "results.json"), run.path("report.html")
     if not results.is_file() or not html.is_file():
         return
@@ -142,10 +138,10 @@ def _show(run: Any, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"event": "results", "report": str(html), **found}))
         return
-    from rich.console import Console
-
+    from plad.progress.terminal import console
     from plad.report import terminal_table
 
-    console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print(terminal_table(found, console.width))
+    out = console()
+    out.print(terminal_table(found, out.width))
     click.echo(f"report: {html}")
+    click.echo(f"next:   plad show {quote(str(run.folder))} --example 1")
