@@ -54,7 +54,10 @@ class Row:
 
 @dataclass(frozen=True)
 class PageRow:
-    """A row as a page shows it: `hue` is a colour of the report, `aside` no candidate, `beneath` small print."""
+    """A row as a page shows it.
+
+    `hue` is a colour of the report or nothing; `aside` marks what is no candidate; `beneath` is small print.
+    """
 
     label: str
     hue: str

@@ -20,8 +20,12 @@ def verdict(results: Mapping[str, Any] | None) -> str:
     row = subject_row(results or {})
     if row is None:
         return NOT_YET
-    who = SUBJECTS.get(row["name"], f"the student “{row.get('label') or row['name']}”")
-    return _sentence(who, row["against_initial"])
+    return sentence(who(row), row["against_initial"])
+
+
+def who(row: Mapping[str, Any]) -> str:
+    """How a sentence calls the student of a row of the results."""
+    return SUBJECTS.get(row["name"], f"the student “{row.get('label') or row['name']}”")
 
 
 def support(results: Mapping[str, Any] | None) -> list[str]:
@@ -46,7 +50,8 @@ def subject_row(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return compared.get(results.get("subject", "plad")) or (list(compared.values())[-1] if compared else None)
 
 
-def _sentence(who: str, estimate: Estimate) -> str:
+def sentence(who: str, estimate: Estimate) -> str:
+    """Whether a student wins over the initial one, claiming no more than the interval allows."""
     share = f"{percent(estimate['value'])} % of {count(estimate.get('n'))} test prompts"
     low, high = estimate.get("low"), estimate.get("high")
     if not (is_number(low) and is_number(high)):
