@@ -8,8 +8,9 @@ from plad.commands.report import report
 from plad.commands.reward import train_reward
 from plad.commands.stages import STAGE_COMMANDS, evaluate, run
 from plad.commands.study import study
+from plad.commands.watch import watch
 
-LOOKING = (status, list_runs, show, diff)
+LOOKING = (status, watch, list_runs, show, diff)
 
 COMMANDS = (
     run,

@@ -16,6 +16,7 @@ from plad.report.facts import data_facts, drop_facts, pair_facts, scorer_facts, 
 from plad.report.length_charts import by_length_chart, length_chart
 from plad.report.markdown import title
 from plad.report.pages import asset, render_page
+from plad.report.progress import Progress, steps, wins_so_far
 from plad.report.quality import (
     calibration_facts,
     calibration_verdict,
@@ -31,11 +32,24 @@ from plad.report.table import PageRow, reference_words, table_rows
 from plad.report.verdict import support, trust, verdict
 
 
-def render_html(run: RunFiles) -> str:
-    """The whole page; sections without content are left out."""
-    script = asset("report.js")
-    about = {**_head(run), **_results(run), **_costs(run), **_numbers(run), **_examples(run)}
-    return render_page("template.html.j2", [script], script=Markup(script), **about)
+def render_html(run: RunFiles, progress: Progress | None = None) -> str:
+    """The whole page; sections without content are left out.
+
+    Args:
+        progress: of a run that goes on, to make it a page that is watched.
+    """
+    about = {**_head(run), **_results(run), **_costs(run), **_numbers(run), **_examples(run), **_live(run, progress)}
+    scripts = [asset(name) for name in ("report.js", *(["live.js"] if progress else []))]
+    shown = [Markup(script) for script in scripts]
+    return render_page("template.html.j2", scripts, progress.mark if progress else "", shown_scripts=shown, **about)
+
+
+def _live(run: RunFiles, progress: Progress | None) -> dict[str, Any]:
+    if progress is None:
+        return {"progress": None, "steps": [], "wins_so_far": []}
+    # Once there are results, they say it better.
+    wins = [] if run.results else wins_so_far(progress, run)
+    return {"progress": progress, "steps": steps(progress, run), "wins_so_far": wins}
 
 
 def _head(run: RunFiles) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from plad.report.citation import CITATION, PAPER
 from plad.report.numbers import count
 
 
-def render_page(template: str, scripts: Sequence[str] = (), connect: str = "", **about: Any) -> str:
+def render_page(template: str, scripts: Sequence[str] = (), mark: str = "", **about: Any) -> str:
     """One of this folder's templates.
 
     Args:
         scripts: this folder's scripts that the template has in it; no other may run.
-        connect: where the page may load from. Nowhere, unless it is told.
+        mark: of a page that is watched, which may ask the server that it came from whether there is another.
     """
     theme = asset("theme.js")
     shared = {
@@ -29,7 +29,7 @@ def render_page(template: str, scripts: Sequence[str] = (), connect: str = "", *
         "style": Markup(asset("report.css")),
         "theme": Markup(theme),
         "script_hashes": [_hash(text) for text in (theme, *scripts)],
-        "connect": Markup(f"connect-src {connect}; ") if connect else "",
+        "mark": mark,
         "citation": CITATION,
         "paper": PAPER,
     }
