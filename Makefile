@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test quick check format clean
+.PHONY: demo test quick check docs format clean
 
 demo: .venv/.demo
 	$(BIN)/plad run recipes/demo.yaml
@@ -22,6 +22,9 @@ check: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: .venv/.dev
+	$(BIN)/mkdocs build --quiet
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix
