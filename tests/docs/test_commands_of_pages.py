@@ -1,4 +1,4 @@
-"""Every command that README and docs tell a reader to type is there, and is run here unless the page says what it needs."""
+"""Every command on the pages is there, and is run here unless the page says what it needs."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def parse(command: click.Command, name: str, words: list[str], parent: click.Con
     inner_name, inner, rest = command.resolve_command(context, [*context._protected_args, *context.args])
     assert inner is not None
     return parse(inner, str(inner_name), rest, context)
+
+
+def write_titled(page: Path, folder: Path) -> None:
+    """The files that a page shows."""
+    for block in blocks(page):
+        if block.title:
+            (folder / block.title).write_text(block.text, encoding="utf-8")
 
 
 def check_pip(command: str) -> None:
@@ -137,7 +144,9 @@ def test_alternatives_inside_a_sentence_are_taken_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_settings_on_a_page_are_part_of_a_recipe(page: Path, tmp_path: Path) -> None:
+def test_settings_on_a_page_are_part_of_a_recipe(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_titled(page, tmp_path)
     for block in blocks(page, "yaml"):
         given = yaml.safe_load(block.text)
         base = yaml.safe_load(RECIPE.replace("DATA", str(write_rows(tmp_path / "rows.jsonl", rows()))))
@@ -167,9 +176,7 @@ def runnable(page: Path) -> list[Line]:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_one_after_another(page: Path, folder: Path) -> None:
-    for block in blocks(page):
-        if block.title:
-            (folder / block.title).write_text(block.text, encoding="utf-8")
+    write_titled(page, folder)
     for line in runnable(page):
         result = CliRunner().invoke(main, arguments(line.command))
         assert result.exit_code == 0, f"{line}\n{result.output}"
