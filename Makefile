@@ -23,8 +23,9 @@ check: .venv/.dev
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
+# Not --quiet: a warning that is not shown is not counted, and a broken link would pass.
 docs: .venv/.dev
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix

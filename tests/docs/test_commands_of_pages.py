@@ -174,6 +174,7 @@ def runnable(page: Path) -> list[Line]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=lambda page: page.name)
 def test_the_commands_of_a_page_run_one_after_another(page: Path, folder: Path) -> None:
     write_titled(page, folder)

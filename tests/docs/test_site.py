@@ -88,7 +88,6 @@ def build(config: Path, folder: Path) -> subprocess.CompletedProcess[str]:
         "-m",
         "mkdocs",
         "build",
-        "--quiet",
         "--config-file",
         str(config),
         "--site-dir",
