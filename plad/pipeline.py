@@ -114,13 +114,12 @@ def run(
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))
-        _tell(run, tasks, todo, display)
-        if only:
-            todo = _only(tasks, todo, only)
+        due = _only(tasks, todo, only) if only else todo
         if todo:
             run.start(recipe.to_yaml(), recipe.seed, [task.name for task in tasks])
         with _told_how_it_ends(run, display):
-            for task in todo:
+            _tell(run, tasks, todo, display)
+            for task in due:
                 # Its followers are forgotten with it: should this process end here, they are still due.
                 run.begin(task.name, [other.name for other in tasks if task.name in other.after])
                 if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):

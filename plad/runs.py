@@ -78,6 +78,7 @@ class Run:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.path("recipe.yaml"), recipe_text)
         manifest = self.manifest
+        manifest.pop("doing", None)
         manifest |= {
             "plad": _version("plad"),
             "created": manifest.get("created") or _now(),

@@ -15,6 +15,7 @@ from tiny_run import REPORTS, TASKS, differing, finished, outputs, rows, write_r
 
 from plad.cli import main
 from plad.commands.stages import STAGES
+from plad.status import status
 
 PLAD = [sys.executable, "-m", "plad"]
 CONTROL = re.compile(r"[\r\x1b\x08]")
@@ -162,3 +163,4 @@ def test_control_c_says_that_nothing_is_lost(tiny_recipe: Path, tmp_path: Path) 
     assert err == "stopped; the same command continues where it was.\n"
     assert all(json.loads(line) for line in out.splitlines())
     assert list(finished(folder)) == ["prepare/check", "prepare"]
+    assert (status(folder).state, status(folder).doing) == ("stopped", "sft/teacher")

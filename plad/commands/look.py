@@ -188,6 +188,6 @@ def _subject(found: Status) -> str:
     """What the student that the run is about wins, which comes last."""
     from plad.report.numbers import percent
 
-    name, wins = next(reversed(found.wins.items()), ("", {}))
-    rate = wins.get("initial")
+    name = list(found.wins)[-1] if found.wins else ""
+    rate = found.wins[name].get("initial") if name else None
     return f"{name} {percent(rate['value'])} % over initial" if rate else ""

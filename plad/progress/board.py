@@ -81,12 +81,11 @@ class Board:
         alone = self._live is None
         if alone:
             self._show()
-        task = self._bars.add_task(label, total=total, rate="", values="")
+        room = LABEL if self._console.width >= NARROW else LABEL - 8
+        task = self._bars.add_task("", total=total, label="  " + _cut(label, room), values="")
 
         def advance(done: int, values: Mapping[str, float], total: int | None = None) -> None:
-            self._bars.update(task, completed=done, values=_numbers(values), **({"total": total} if total else {}))
-            speed = next(bar for bar in self._bars.tasks if bar.id == task).speed
-            self._bars.update(task, rate=f"{speed:.1f}/s" if speed else "")
+            self._bars.update(task, completed=done, total=total, values=_numbers(values))
 
         try:
             yield advance
@@ -98,9 +97,9 @@ class Board:
     def view(self) -> RenderableType:
         """The rows of the stages and the bars."""
         table = Table.grid(padding=(0, 2, 0, 0))
-        for least in (3, 10, 7, 9):  # what is told last gives way
-            table.add_column(no_wrap=True, min_width=least)
-        table.add_column(no_wrap=True, overflow="ellipsis")
+        for _ in range(4):
+            table.add_column(no_wrap=True)
+        table.add_column()  # gives way where there is no room
         for name, stage in self._stages.items():
             table.add_row(*_row(name, stage))
         return Group(table, self._bars) if self._bars.tasks else table
@@ -171,13 +170,26 @@ def _row(name: str, stage: Stage) -> tuple[RenderableType, ...]:
         Text(name, "dim" if stage.state == "to do" else ""),
         Text(left),
         Text(_clock(spent) if spent else kept, "dim", justify="right"),
-        Text(f"{stage.heading}: {told}" if told else ""),
+        _fitted(f"{stage.heading}: {told}" if told else ""),
     )
+
+
+def _fitted(text: str) -> Text:
+    """Text of one line that is cut where there is no room for all of it."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def _clock(seconds: float) -> str:
     """`0:04:12`."""
     return str(timedelta(seconds=int(seconds)))
+
+
+class _Rate(rp.ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: rp.Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f}/s" if speed else "")
 
 
 class _Left(rp.ProgressColumn):
@@ -187,19 +199,35 @@ class _Left(rp.ProgressColumn):
         return Text("" if task.time_remaining is None else f"{_clock(task.time_remaining)} left")
 
 
+class _Field(rp.ProgressColumn):
+    """Something that is told of a bar, cut where there is no room for it."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.name = name
+
+    def render(self, task: rp.Task) -> Text:
+        # Text in place of markup: a label holds names that users chose.
+        return _fitted(str(task.fields[self.name]))
+
+
 def _columns(width: int) -> list[rp.ProgressColumn]:
-    wide = width >= NARROW
-    label = Column(max_width=LABEL if wide else LABEL - 8, no_wrap=True, overflow="ellipsis")
-    values = Column(no_wrap=True, overflow="ellipsis")
-    # Text in place of markup: a label holds names that users chose.
+    whole = Column(no_wrap=True)
+    bar = rp.BarColumn(bar_width=24 if width >= NARROW else 8, table_column=whole)
     return [
-        rp.TextColumn("  {task.description}", markup=False, table_column=label),
-        rp.BarColumn(bar_width=24 if wide else 8, table_column=Column(min_width=9)),
-        rp.MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=10)),
-        rp.TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True, min_width=8)),
-        _Left(table_column=Column(no_wrap=True, min_width=13)),
-        rp.TextColumn("{task.fields[values]}", table_column=values),
+        _Field("label"),
+        bar,
+        rp.MofNCompleteColumn(table_column=whole),
+        _Rate(whole),
+        _Left(whole),
+        _Field("values"),
     ]
+
+
+def _cut(label: str, room: int) -> str:
+    text = Text(label)
+    text.truncate(room, overflow="ellipsis")
+    return text.plain
 
 
 def _numbers(values: Mapping[str, float]) -> str:
