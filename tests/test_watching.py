@@ -6,10 +6,12 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -168,6 +170,18 @@ def test_a_file_that_is_half_written_leaves_the_page_as_it_was(going_on: Path) -
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PladError, match=r"recipe\.yaml"):
         Watch(tmp_path)
+
+
+def test_the_command_tells_its_address_and_ends_when_it_is_told_to(going_on: Path) -> None:
+    command = [sys.executable, "-m", "plad", "watch", str(going_on), "--json"]
+    watcher = subprocess.Popen(command, env=offline(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watcher.stdout is not None
+    address = json.loads(watcher.stdout.readline())["address"]
+    with urllib.request.urlopen(address) as page:
+        assert "distill/plad" in page.read().decode()
+    watcher.send_signal(signal.SIGINT)
+    _, errors = watcher.communicate(timeout=60)
+    assert (watcher.returncode, errors.strip()) == (0, "")
 
 
 @pytest.mark.slow
