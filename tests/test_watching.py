@@ -167,6 +167,13 @@ def test_a_file_that_is_half_written_leaves_the_page_as_it_was(going_on: Path) -
     assert watch.page() != page
 
 
+def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    write(tmp_path / "recipe.yaml", "seed: 1\n")
+    page = Watch(tmp_path).page()
+    assert "not begun" in page
+    assert "not been evaluated yet" in page
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PladError, match=r"recipe\.yaml"):
         Watch(tmp_path)
