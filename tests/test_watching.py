@@ -201,12 +201,14 @@ def test_a_page_that_is_watched_follows_without_losing_its_place(going_on: Path)
         view.goto(f"http://127.0.0.1:{server.server_port}/")
         view.locator("[name=search]").fill("variant 3.")
         view.locator("#training summary").first.click()
+        view.locator("[name=search]").evaluate("box => box.focus({ preventScroll: true })")
         top = view.locator("#training").bounding_box()["y"]
         assert view.evaluate("scrollY") > 0
         finish(going_on)
         view.wait_for_selector("#results")
         assert tab.shown() == ["p3"]
         assert view.locator("[name=search]").input_value() == "variant 3."
+        assert view.evaluate("document.activeElement.name") == "search"
         assert view.locator("#training details").first.get_attribute("open") is not None
         # The results came in above it.
         assert view.locator("#training").bounding_box()["y"] == pytest.approx(top, abs=2)

@@ -127,7 +127,8 @@ def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]
 
 
 def _histories(run: Path, manifest: Json, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
-    files = {path.parent.name: path for path in run.glob("models/*/history.jsonl")}
+    # Hidden is a model that is being put in its place.
+    files = {path.parent.name: path for path in run.glob("models/[!.]*/history.jsonl")}
     # Of the training that is under way; older work that was given up is nobody's.
     doing = str((manifest.get("doing") or {}).get("task", ""))
     work = run.glob(f".work/{doing.replace('/', '-')}-????????????/history.jsonl") if doing else ()
