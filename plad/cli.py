@@ -195,8 +195,9 @@ def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json:
     _quiet()
     from plad.config import load_recipe
     from plad.estimate import estimate as lines_of
-    from plad.estimate import gpu_speed, machine_speed, table
+    from plad.estimate import table
     from plad.generation import Store
+    from plad.speed import gpu_speed, machine_speed
 
     loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
     lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed(), Store.where_kept())

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
     {"errors", "progress", "template", "database"},  # import nothing of ours
-    {"spec", "records"},
+    {"spec", "records", "speed"},
     {"runs", "report"},
     {"data", "models", "losses"},
     {"generation"},  # renders prompts and reads answers by models.prompts

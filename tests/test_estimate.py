@@ -12,9 +12,9 @@ from tiny_run import RECIPE, finished, write_recipe
 
 from plad.cli import main
 from plad.config import load_recipe
-from plad.errors import PladError
-from plad.estimate import Line, Speed, estimate, gpu_speed, machine_speed, table
+from plad.estimate import Line, estimate, table
 from plad.models.prompts import PromptFormat
+from plad.speed import Speed
 
 OWN = RECIPE[RECIPE.index("teacher:") : RECIPE.index("student:")]
 API = """\
@@ -108,12 +108,20 @@ def test_the_table_adds_up_and_speaks_of_the_budget() -> None:
     assert "budget" not in table(lines, budget=5.0)
 
 
-def test_speeds() -> None:
-    assert gpu_speed("A100") == Speed(0.4 * 312e12, 0.15 * 312e12)
-    assert gpu_speed("RTX 4090").training == 0.4 * 165e12
-    with pytest.raises(PladError, match=r"there is no GPU 'h1000' in the table\. Did you mean 'h100'\?"):
-        gpu_speed("h1000")
-    assert 1e8 < machine_speed(0.05).sampling < 1e16
+def test_money_of_a_judge_on_a_server_that_is_not_asked(tiny_recipe: Path) -> None:
+    judge = "{type: judge, model: {type: openai, model: big, price: {input: 10.0, output: 30.0}}, max_new_tokens: 50}"
+    found = by_task(tiny_recipe, f"evaluate.also=[{judge}]")
+    line = found["evaluate/also-judge"]
+    # All against the references, all but the student against the student; in both orders.
+    models = sum(name.startswith("distill/") for name in found) + 2
+    assert line.requests == 2 * line.prompts * (models + models - 1)
+    assert line.prompts == found["evaluate/plad"].prompts
+    assert line.tokens == 50 * line.requests
+    assert line.money == line.money_at_most == pytest.approx((line.prompt_tokens * 10 + line.tokens * 30) / 1e6)
+    characters = len(load_recipe(tiny_recipe, [f"evaluate.also=[{judge}]"]).evaluate.also[0].template)
+    assert line.prompt_tokens > line.requests * characters / 20, "the rubric is sent with every question"
+    first = by_task(tiny_recipe, f"evaluate.judge={judge}", "evaluate.calibration=null")["evaluate/verdicts"]
+    assert first.requests == line.requests
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
