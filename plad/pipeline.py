@@ -167,6 +167,11 @@ def _normalise(data: Mapping[str, Any]) -> str:
     return str(data["distill"]["loss"]["normalise"])
 
 
+def _once(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model answers where it gives one answer, however many it gives to be learnt from."""
+    return {**sampling, "samples": 1}
+
+
 def _trained(recipe: Recipe, name: str) -> str:
     """The task that makes a model; there is none for a teacher of which nothing but text is seen."""
     if name == "teacher" and recipe.teacher.text_only:
@@ -252,7 +257,7 @@ def _check_round(
     recipe: Recipe, name: str, number: int, data: Mapping[str, Any], asked: Mapping[str, Any] | None = None
 ) -> Task:
     """With the initial student, which is round 0, the teacher answers too."""
-    settings = {"sampling": data["evaluate"]["sampling"] or data["sample"], **(asked or {})}
+    settings = {"sampling": _once(data["evaluate"]["sampling"] or data["sample"]), **(asked or {})}
     trained = [f"distill/{name}@{number}"] if number else ["sft/student", _trained(recipe, "teacher")]
     before = [f"distill/{name}@{number - 1}/check"] if number else []
     work, after = partial(stages.check_round, name=name, number=number), [*trained, *before, "evaluate/judge"]
@@ -261,7 +266,7 @@ def _check_round(
 
 def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     taught = ("judge", "judge_prompts", "judge_samples")
-    judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
+    judge = {"sample": _once(data["sample"])} | {name: data["evaluate"][name] for name in taught}
     made = ["judge"] if recipe.evaluate.trains_judge else []
     return _task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)
 
@@ -269,7 +274,7 @@ def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     tasks = []
     names = ["teacher", "student", *recipe.methods]
-    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
+    sampling = {"sampling": _once(data["evaluate"]["sampling"] or data["sample"]), "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
     for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [_trained(recipe, name), "evaluate/judge"]

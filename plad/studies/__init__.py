@@ -1,6 +1,7 @@
 """Studies: several runs of one recipe, and one table or figure of what came of them. One file per table or figure."""
 
 from plad.studies.ablations import make_ablations
+from plad.studies.beyond import beyond
 from plad.studies.case import case
 from plad.studies.families import families
 from plad.studies.judges import judges
@@ -18,6 +19,7 @@ FIGURES = {
     "judges": judges,
     "case": case,
     "ts-gap": ts_gap,
+    "beyond": beyond,
 }
 
 __all__ = ["FIGURES", "make_ablations", "make_table1"]
