@@ -1,4 +1,4 @@
-"""Beyond the paper: PLaD in rounds, of several answers a prompt, with an anchor; each beside the paper's form."""
+"""Beyond the paper: PLaD in rounds, of several answers a prompt, with or without an anchor; each beside plain PLaD."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ from plad.studies.render import subject_row
 from plad.studies.table1 import collect
 
 ROUNDS, ANSWERS, ANCHOR = 3, 4, 1.0
-PAPER = "paper"
+PLAIN = "plain"
 NOTE = (
-    "Wins by the run's judge on the test split; those over the paper's PLaD are paired by seed and prompt, with no "
-    "correction for their number. Each setting differs from the paper's form in one thing. It takes as many optimiser "
-    "steps, all rounds together, but for prompts that make a pair in one form alone and for rounds that end early. "
-    "Settings do not cost the same: answers are those of teacher and student that are learnt from, or chosen among."
+    "Wins by the run's judge on the test split; those over plain PLaD, the recipe's in one round of one answer, are "
+    "paired by seed and prompt, with no correction for their number. Each setting differs from it in one thing. It takes "
+    "as many optimiser steps, all rounds together, but for prompts that make a pair in one form alone and for rounds "
+    "that end early. Settings do not cost the same: answers are those of teacher and student that are learnt from, or "
+    "chosen among."
 )
 
 
@@ -34,7 +35,7 @@ def beyond(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display)
 
     Returns:
         What beyond.json holds: the figure, and `rows`, one a setting. A row's numbers are means over the seeds: wins
-        over the initial student, over the paper's PLaD (None for that itself) and over the reference, words and
+        over the initial student, over plain PLaD (None for that itself) and over the reference, words and
         ROUGE-L as `{"value", "low", "high", "n"}`, `steps` and `answers` as numbers.
 
     Raises:
@@ -42,13 +43,13 @@ def beyond(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display)
     """
     arms = _arms(recipe)
     runs = run_arms(recipe, folder, arms, seeds, display)
-    rows = [_row(arm, runs[arm.name], runs[PAPER]) for arm in arms]
+    rows = [_row(arm, runs[arm.name], runs[PLAIN]) for arm in arms]
     points = [
         Point(series, hue, row["setting"], row[key])
         for row in rows
         for series, hue, key in (
             ("over the initial student", "plad", "against_initial"),
-            ("over the paper's PLaD", "other", "against_paper"),
+            ("over plain PLaD", "other", "against_plain"),
         )
         if row[key] is not None
     ]
@@ -65,20 +66,20 @@ def beyond(recipe: Recipe, folder: Path, seeds: Sequence[int], display: Display)
 
 
 def verdict(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Which settings differ from the paper's form beyond the interval of their wins over it, as sentences."""
+    """Which settings differ from plain PLaD beyond the interval of their wins over it, as sentences."""
     told = []
     for word, end, sign in (("better", "low", 1), ("worse", "high", -1)):
         names = [
             f"{row['setting']}, winning on {with_interval(over)}"
             for row in rows
-            if (over := row["against_paper"]) is not None and sign * (over[end] - 0.5) > 0
+            if (over := row["against_plain"]) is not None and sign * (over[end] - 0.5) > 0
         ]
-        told.append(f"Beyond the interval {word} than the paper's PLaD: {'; '.join(names) or 'none'}.")
+        told.append(f"Beyond the interval {word} than plain PLaD: {'; '.join(names) or 'none'}.")
     return " ".join(told)
 
 
 def _arms(recipe: Recipe) -> list[Arm]:
-    """The paper's form, and six that differ from it."""
+    """The recipe's PLaD in one round of one answer, and six that differ from it; the last in its anchor."""
     method = recipe.distill.method
     if method.type != "plad":
         raise PladError(
@@ -86,22 +87,23 @@ def _arms(recipe: Recipe) -> list[Arm]:
             "Set it to plad: --set 'distill.method={type: plad}'."
         )
     anchor = "distill.method.loss.anchor" if method.loss else "distill.loss.anchor"
+    other = 0.0 if (method.loss or recipe.distill.loss).anchor else ANCHOR
     several = (f"sample.samples={ANSWERS}", "teacher.samples=1")
-    paper = (
+    plain = (
         ALONE,
         *("distill.rounds=1", "sample.samples=1", "teacher.samples=1"),
-        *("pairs.positives=first", "pairs.negatives=first", f"{anchor}=0"),
+        *("pairs.positives=first", "pairs.negatives=first"),
     )
     forms = {
-        PAPER: (PAPER, ()),
+        PLAIN: (PLAIN, ()),
         "rounds": (f"{ROUNDS} rounds", (f"distill.rounds={ROUNDS}", _a_share_of_the_steps(recipe))),
         "random": (f"random of {ANSWERS}", (*several, "pairs.negatives=random")),
         "hardest": (f"hardest of {ANSWERS}", (*several, "pairs.negatives=hardest")),
         "all": (f"all of {ANSWERS}", (*several, "pairs.negatives=all")),
         "best": (f"teacher's best of {ANSWERS}", (f"teacher.samples={ANSWERS}", "pairs.positives=best")),
-        "anchor": (f"anchor {ANCHOR:g}", (f"{anchor}={ANCHOR}",)),
+        "anchor": (f"anchor {other:g}", (f"{anchor}={other}",)),
     }
-    return [Arm(name, label, (*paper, *settings)) for name, (label, settings) in forms.items()]
+    return [Arm(name, label, (*plain, *settings)) for name, (label, settings) in forms.items()]
 
 
 def _a_share_of_the_steps(recipe: Recipe) -> str:
@@ -111,23 +113,23 @@ def _a_share_of_the_steps(recipe: Recipe) -> str:
     return f"distill.epochs={recipe.distill.epochs / ROUNDS}"
 
 
-def _row(arm: Arm, runs: Sequence[Run], paper: Sequence[Run]) -> dict[str, Any]:
+def _row(arm: Arm, runs: Sequence[Run], plain: Sequence[Run]) -> dict[str, Any]:
     table = collect(runs)
     row, name = subject_row(table), table["subject"]
     return {
         "arm": arm.name,
         "setting": arm.x,
         "against_initial": row["against_initial"],
-        "against_paper": None if arm.name == PAPER else _over(runs, paper, name).to_json(),
+        "against_plain": None if arm.name == PLAIN else _over(runs, plain, name).to_json(),
         **{key: row[key] for key in ("win_rate", "words", "rougeL")},
         "steps": fmean((run.finished(f"distill/{name}") or {})["summary"]["steps"] for run in runs),
         "answers": fmean(map(_answers, runs)),
     }
 
 
-def _over(runs: Sequence[Run], paper: Sequence[Run], name: str) -> Estimate:
-    """The win rate over the paper's form of the same seed. Under a pairwise judge they meet through the references."""
-    return mean_over_seeds([wins(_scores(a, name), _scores(b, name)) for a, b in zip(runs, paper, strict=True)])
+def _over(runs: Sequence[Run], plain: Sequence[Run], name: str) -> Estimate:
+    """The win rate over plain PLaD of the same seed. Under a pairwise judge they meet through the references."""
+    return mean_over_seeds([wins(_scores(a, name), _scores(b, name)) for a, b in zip(runs, plain, strict=True)])
 
 
 def _scores(run: Run, name: str) -> list[float]:

@@ -13,7 +13,7 @@ from plad.studies.figures import Figure
 Rows = Sequence[Mapping[str, Any]]
 SHARES = {
     "against_initial": "Wins vs. initial",
-    "against_paper": "Wins vs. paper's",
+    "against_plain": "Wins vs. plain",
     "win_rate": "RM WR",
     "rougeL": "R-L",
 }
