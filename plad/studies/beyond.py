@@ -22,11 +22,11 @@ from plad.studies.table1 import collect
 ROUNDS, ANSWERS, ANCHOR = 3, 4, 1.0
 PLAIN = "plain"
 NOTE = (
-    "Wins by the run's judge on the test split; those over plain PLaD, the recipe's in one round of one answer, are "
-    "paired by seed and prompt, with no correction for their number. Each setting differs from it in one thing. It "
-    "takes as many optimiser steps, all rounds together, but for prompts that make a pair in one form alone and for rounds "
-    "that end early. Settings do not cost the same: answers are those of teacher and student that are learnt from, or "
-    "chosen among."
+    "Wins by the run's judge on the test split; those over plain PLaD, the recipe's in one round of one answer, "
+    "are paired by seed and prompt, with no correction for their number. Each setting differs from it in one "
+    "thing. It takes as many optimiser steps, all rounds together, but for prompts that make a pair in one form "
+    "alone and for rounds that end early. Settings do not cost the same: answers are those of teacher and student "
+    "that are learnt from, or chosen among."
 )
 
 
