@@ -41,9 +41,7 @@ class PretrainedModel(Spec):
     revision: str | None = None
     dtype: Precision = "float32"
     attention: Attention | None = Field(None, description="transformers' own choice where null")
-    keep_layers: int | None = Field(
-        None, ge=1, description="layers that stay, evenly spaced; all where null"
-    )
+    keep_layers: int | None = Field(None, ge=1, description="layers that stay, evenly spaced; all where null")
     trust_remote_code: bool = False
 
     def check(self) -> None:
