@@ -136,7 +136,7 @@ class _Estimate:
     def _beside(self, loss: Loss) -> float:
         """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
         teacher, rollout = self.weights.get("teacher", 0), loss.rollout()
-        drawing = self.weights["student"] + (teacher if rollout and rollout.teacher_share else 0)
+        drawing = self.weights["student"] + (teacher if rollout and rollout.asks_teacher else 0)
         return 2.0 * ((teacher if loss.needs_teacher else 0) + (drawing if rollout else 0))
 
     def _training(
