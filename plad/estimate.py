@@ -21,6 +21,7 @@ from plad.generation import OpenAI, Sampling, Store, Usage
 from plad.generation.cached import unanswered
 from plad.generation.openai import OpenAIGenerator
 from plad.losses import Loss
+from plad.methods import Text, answered_by
 from plad.models.prompts import Formatter
 from plad.records import Prompt
 from plad.report.numbers import duration
@@ -91,12 +92,15 @@ class _Estimate:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
             found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sampling_of(name), f"sample {name}"))
+        learnt = round(recipe.distill.share * len(data.distill))
+        found += self._kept_logits(learnt)
         for name, method in recipe.methods.items():
             pairs = 1 + (recipe.sample.samples if recipe.pairs.negatives == "all" else 1)
             responses = {"both": 2, "pairs": pairs}.get(method.learns_from, 1)
-            settings, learnt = recipe.distill.settings_of(method), round(recipe.distill.share * len(data.distill))
-            beside = self._beside(method.objective(recipe.distill.loss))
-            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses, beside))
+            settings, beside = recipe.distill.settings_of(method), self._beside(method.objective(recipe.distill.loss))
+            # The steps are counted by the pairs, whatever they are taken on.
+            line = self._training(f"distill/{name}", "student", learnt, settings, responses, beside)
+            found.append(replace(line, prompts=self._examples(method.learns_from, learnt)))
         if recipe.distill.rounds > 1:
             # The last method is the one that goes through the rounds, and the last line its first.
             found += self._further_rounds(found[-1], learnt)
@@ -126,6 +130,28 @@ class _Estimate:
             found.append(self._answers(f"{first.task}@{number}/check", "student", held_out, testing))
         return found
 
+    def _examples(self, text: Text, learnt: int) -> int:
+        """The prompts that a method learns from."""
+        return len(self.data.train) if text == "references" else learnt
+
+    def _kept_logits(self, learnt: int) -> list[Line]:
+        """The teacher's one pass along each text of which the recipe keeps what it says."""
+        recipe, length = self.recipe, self.lengths["student"]
+        if recipe.distill.teacher_logits is None:
+            return []
+        inside = [m for m in recipe.methods.values() if m.objective(recipe.distill.loss).needs_teacher]
+        found = []
+        for text in dict.fromkeys(method.learns_from for method in inside):
+            examples = self._examples(text, learnt)
+            # Of several answers each is an example; those of both models stand behind one prompt.
+            samples = min((recipe.sampling_of(name).samples for name in answered_by(text)), default=1)
+            prompt_tokens = round(examples * samples * length.prompt)
+            tokens = round(examples * samples * (2 if text == "both" else 1) * length.answer)
+            flops = 2.0 * self.weights.get("teacher", 0) * (prompt_tokens + tokens)
+            hours = flops / self.speed.training / 3600
+            found.append(Line(f"distill/logits/{text}", examples, prompt_tokens, tokens, flops, hours))
+        return found
+
     def _count(self, name: str, model: Any) -> Formatter:
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
         formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
@@ -136,8 +162,9 @@ class _Estimate:
     def _beside(self, loss: Loss) -> float:
         """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
         teacher, rollout = self.weights.get("teacher", 0), loss.rollout()
-        drawing = self.weights["student"] + (teacher if rollout and rollout.teacher_share else 0)
-        return 2.0 * ((teacher if loss.needs_teacher else 0) + (drawing if rollout else 0))
+        drawing = self.weights["student"] + (teacher if rollout and rollout.asks_teacher else 0)
+        reads = loss.needs_teacher and self.recipe.distill.teacher_logits is None
+        return 2.0 * ((teacher if reads else 0) + (drawing if rollout else 0))
 
     def _training(
         self, task: str, name: str, examples: int, settings: Training, responses: int, beside: float = 0.0

@@ -56,6 +56,36 @@ def test_the_estimate_of_a_run_is_of_that_run(tiny_recipe: Path, finished_run: P
     assert plad.flops == 4.0 * weights * (plad.prompt_tokens + plad.tokens), "an adapter's weights alone have gradients"
 
 
+def test_a_method_learns_from_the_half_that_its_text_is_of(tiny_recipe: Path, finished_run: Path) -> None:
+    """References are of the training half; the steps are counted by the pairs either way, and so is the cost."""
+    splits = json.loads((finished_run / "data" / "summary.json").read_text())["splits"]
+    epoch = ("baselines.kd={}", "baselines.minillm={}", "distill.max_steps=null", "distill.epochs=1")
+    found = by_task(tiny_recipe, *epoch)
+    assert splits["train"] != splits["distill"]
+    for name, split in (("sft", "train"), ("kd", "train"), ("seqkd", "distill"), ("minillm", "distill")):
+        assert found[f"distill/{name}"].prompts == splits[split], name
+    assert found["distill/sft"].flops == found["distill/seqkd"].flops
+    summary = finished(finished_run)["distill/sft"]["summary"]
+    assert found["distill/sft"].prompts == summary["examples"]
+
+
+def test_what_the_teacher_says_is_counted_where_it_is_asked(tiny_recipe: Path, finished_run: Path) -> None:
+    """Beside the student at every step, or once along the whole of a text, of which two methods have one."""
+    methods = ("baselines.kd={}", "baselines.hot={type: kd, temperature: 2}", "baselines.f_js={}")
+    beside, kept = by_task(tiny_recipe, *methods), by_task(tiny_recipe, *methods, "distill.teacher_logits={}")
+    assert kept.keys() - beside.keys() == {"distill/logits/references", "distill/logits/both"}
+    teacher = finished(finished_run)["sft/teacher"]["summary"]["parameters"]
+    along, sft = kept["distill/logits/references"], beside["distill/sft"]
+    assert along.prompts == sft.prompts
+    assert along.flops == 2.0 * teacher * (along.prompt_tokens + along.tokens)
+    # The 16 examples of the steps, and the whole of the training half.
+    assert along.tokens / along.prompts == pytest.approx(sft.tokens / 16, rel=0.02)
+    both = kept["distill/logits/both"]
+    assert both.tokens / both.prompts == pytest.approx(2 * sft.tokens / 16, rel=0.02)
+    assert kept["distill/kd"].flops == sft.flops
+    assert beside["distill/kd"].flops == sft.flops + 2.0 * teacher * (sft.prompt_tokens + sft.tokens)
+
+
 def test_what_the_run_will_drop_costs_nothing(tiny_recipe: Path, finished_run: Path) -> None:
     from transformers import AutoTokenizer
 

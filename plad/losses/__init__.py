@@ -4,6 +4,7 @@ from plad.losses.divergence import GKD, KD, ForwardKL, JensenShannon, ReverseKL,
 from plad.losses.dpo import DPO, IPO
 from plad.losses.likelihood import NegativeLogLikelihood
 from plad.losses.minillm import MiniLLM
+from plad.losses.minillm_code import MiniLLMCode
 from plad.losses.orpo import ORPO
 from plad.losses.plad import MarginCalibration, RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Rollout, Sequences
@@ -25,6 +26,7 @@ LOSSES = {
     "f_js": JensenShannon,
     "f_tvd": TotalVariation,
     "minillm": MiniLLM,
+    "minillm_code": MiniLLMCode,
     "gkd": GKD,
 }
 
@@ -41,6 +43,7 @@ __all__ = [
     "LossOutput",
     "MarginCalibration",
     "MiniLLM",
+    "MiniLLMCode",
     "NegativeLogLikelihood",
     "RankingCalibration",
     "ReverseKL",

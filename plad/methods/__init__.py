@@ -3,7 +3,7 @@
 from plad.methods.base import Method, Text, answered_by
 from plad.methods.divergence import FDistillJS, FDistillKL, FDistillRKL, FDistillTVD
 from plad.methods.pairs import DPO, IPO, ORPO, Plad, SimPO, SlicHF
-from plad.methods.samples import GKD, MiniLLM
+from plad.methods.samples import GKD, MiniLLM, MiniLLMCode
 from plad.methods.text import KD, SFT, SeqKD, SeqKDWithKD
 
 METHODS = {
@@ -17,6 +17,7 @@ METHODS = {
     "f_js": FDistillJS,
     "f_tvd": FDistillTVD,
     "minillm": MiniLLM,
+    "minillm_code": MiniLLMCode,
     "gkd": GKD,
     "dpo": DPO,
     "ipo": IPO,
