@@ -4,7 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
 
-.PHONY: demo test quick check format clean
+.PHONY: demo test quick check docs format clean
 
 demo: .venv/.demo
 	$(BIN)/plad run recipes/demo.yaml
@@ -22,6 +22,10 @@ check: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+# Not --quiet: a warning that is not shown is not counted, and a broken link would pass.
+docs: .venv/.dev
+	$(BIN)/mkdocs build
 
 format: .venv/.dev
 	$(BIN)/ruff check --fix

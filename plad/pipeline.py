@@ -9,13 +9,14 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from plad import stages
+from plad.changes import changes
 from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method, Text, answered_by
@@ -110,16 +111,16 @@ def run(
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))
-        _tell(run, tasks, todo, display)
-        if only:
-            todo = _only(tasks, todo, only)
+        due = _only(tasks, todo, only) if only else todo
         if todo:
-            run.start(recipe.to_yaml(), recipe.seed)
-        for task in todo:
-            # Forgotten before it is begun, and its followers too: should this process end here, they are still due.
-            run.forget([task.name, *(other.name for other in tasks if task.name in other.after)])
-            if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
-                _execute(run, recipe, task, marks[task.name], display)
+            run.start(recipe.to_yaml(), recipe.seed, [task.name for task in tasks])
+        with _told_how_it_ends(run, display):
+            _tell(run, tasks, todo, display)
+            for task in due:
+                # Its followers are forgotten with it: should this process end here, they are still due.
+                run.begin(task.name, [other.name for other in tasks if task.name in other.after])
+                if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
+                    _execute(run, recipe, task, marks[task.name], display)
     return run
 
 
@@ -339,7 +340,9 @@ def _done(run: Run, task: Task, mark: str) -> bool:
 
 def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
     """Say what is kept and what changed before anything is done."""
-    display.event("plan", done=[t.name for t in tasks if t not in todo], todo=[t.name for t in todo])
+    display.event(
+        "plan", folder=str(run.folder), done=[t.name for t in tasks if t not in todo], todo=[t.name for t in todo]
+    )
     kept = [task.name for task in tasks if task not in todo]
     if not todo:
         display.say(f"{run.folder}: all {len(tasks)} tasks are done.")
@@ -347,16 +350,10 @@ def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> No
         display.say(f"{run.folder}: {len(kept)} of {len(tasks)} tasks are done; continuing with {todo[0].name}.")
     for task in todo:
         record = run.finished(task.name) or {}
-        if record and (changes := _changes(record.get("settings", {}), task.settings)):
-            display.say(f"  {task.name} runs again: {'; '.join(changes)}")
-
-
-def _changes(old: Any, new: Any, at: str = "") -> list[str]:
-    """`key: old → new` for every setting that differs."""
-    if isinstance(old, dict) and isinstance(new, Mapping):
-        keys = dict.fromkeys([*old, *new])
-        return [c for key in keys for c in _changes(old.get(key), new.get(key), f"{at}.{key}" if at else key)]
-    return [] if old == new else [f"{at}: {old} → {new}"]
+        if record and (
+            told := [f"{key}: {a} → {b}" for key, a, b in changes(record.get("settings", {}), task.settings)]
+        ):
+            display.say(f"  {task.name} runs again: {'; '.join(told)}")
 
 
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
@@ -372,7 +369,6 @@ def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
 
 def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
     display.event("task", name=task.name)
-    display.say(task.name)
     workspace = run.workspace(task.name, mark)
     with timed() as seconds:
         summary = task.work(stages.Context(run, recipe, display, workspace))
@@ -391,6 +387,27 @@ def _taken(run: Run, task: Task, mark: str, others: Iterable[Run], display: Disp
     run.record(task.name, **(source.finished(task.name) or {}))
     display.event("taken", name=task.name, source=str(source.folder))
     return True
+
+
+@contextmanager
+def _told_how_it_ends(run: Run, display: Display) -> Iterator[None]:
+    """Tell the display and the folder that the work is over, and why where it came to no result."""
+    failed = None
+    try:
+        yield
+    except BaseException as error:
+        failed = (run.manifest.get("doing") or {}).get("task")
+        # Where the disk is full there is no room for the reason either.
+        with suppress(OSError):
+            run.end("stopped" if isinstance(error, KeyboardInterrupt) else "failed", _reason(error))
+        raise
+    finally:
+        display.event("end", failed=failed)
+
+
+def _reason(error: BaseException) -> str:
+    """Of an error that nobody foresaw its kind alone: its text might hold what belongs in no file, such as a key."""
+    return str(error) if isinstance(error, PladError) else type(error).__name__
 
 
 @contextmanager

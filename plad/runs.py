@@ -1,7 +1,8 @@
 """The run folder: fixed names, whole files or none, and a record of what made each of them.
 
 recipe.yaml              the recipe, every default written out
-manifest.json            versions, seed, and each finished task with its fingerprint, time and summary
+manifest.json            versions, seed, plan, each finished task with its fingerprint, time and summary, and the task
+                         that is under way, or how it ended without a result
 data/                    train, distill, validation, test .jsonl (Prompt) and summary.json
 models/NAME/             a model folder that transformers loads, and history.jsonl, its training curve
 generations/NAME.jsonl   what a model answered on the distillation half (Generation)
@@ -27,7 +28,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -72,16 +73,19 @@ class Run:
             ) from None
         return found
 
-    def start(self, recipe_text: str, seed: int) -> None:
-        """Write the recipe and the versions that this process runs with."""
+    def start(self, recipe_text: str, seed: int, plan: Sequence[str] = ()) -> None:
+        """Write the recipe, the names of its tasks, and the versions that this process runs with."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.path("recipe.yaml"), recipe_text)
         manifest = self.manifest
+        manifest.pop("doing", None)
         manifest |= {
             "plad": _version("plad"),
             "created": manifest.get("created") or _now(),
             "versions": {name: _version(name) for name in RECORDED} | {"python": platform.python_version()},
             "seed": seed,
+            "recipe": fingerprint(recipe_text),
+            "plan": list(plan),
         }
         write_json(self.path("manifest.json"), manifest)
 
@@ -90,18 +94,26 @@ class Run:
         found = self.manifest.get("tasks", {}).get(task)
         return dict(found) if found else None
 
+    def begin(self, task: str, followers: Iterable[str]) -> None:
+        """Note that a task is under way, and that neither it nor what follows it is finished."""
+        manifest = self.manifest
+        for name in (task, *followers):
+            manifest.get("tasks", {}).pop(name, None)
+        write_json(self.path("manifest.json"), manifest | {"doing": {"task": task, "since": _now()}})
+
     def record(self, task: str, **entry: Any) -> None:
         """Note that a task is finished."""
         manifest = self.manifest
+        manifest.pop("doing", None)
         manifest.setdefault("tasks", {})[task] = entry | {"finished": _now()}
         write_json(self.path("manifest.json"), manifest)
 
-    def forget(self, tasks: Iterable[str]) -> None:
-        """Note that tasks are no longer finished."""
+    def end(self, how: str, reason: str) -> None:
+        """Note why the task that is under way came to no result. A process that is killed cannot note it."""
         manifest = self.manifest
-        for task in tasks:
-            manifest.get("tasks", {}).pop(task, None)
-        write_json(self.path("manifest.json"), manifest)
+        if "doing" in manifest:
+            manifest["doing"] |= {"ended": how, "reason": reason}
+            write_json(self.path("manifest.json"), manifest)
 
     def workspace(self, task: str, fingerprint: str) -> Path:
         """The folder of a task's work in progress. That of an earlier fingerprint is removed: its inputs changed."""
@@ -113,6 +125,25 @@ class Run:
         wanted.mkdir(parents=True, exist_ok=True)
         return wanted
 
+    @property
+    def held(self) -> bool:
+        """Whether a process works on the folder; its lock is taken for an instant to see."""
+        from filelock import FileLock, Timeout
+
+        if not self.path(".lock").is_file():
+            return False
+        try:
+            with FileLock(self.path(".lock"), timeout=0):
+                return False
+        except Timeout:
+            return True
+
+    @property
+    def owner(self) -> str:
+        """Which process holds the folder, or held it last."""
+        file = self.path(".lock.owner")
+        return file.read_text(encoding="utf-8") if file.is_file() else "another process"
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the folder for this process. The lock goes with the process, however it ends.
@@ -123,14 +154,13 @@ class Run:
         from filelock import FileLock, Timeout
 
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path(".lock"), timeout=0)
+        # Longer than another process takes to see whether it is held.
+        lock = FileLock(self.path(".lock"), timeout=0.5)
         try:
             lock.acquire()
         except Timeout:
-            owner = self.path(".lock.owner")
-            who = owner.read_text() if owner.is_file() else "another process"
             raise PladError(
-                f"one process may work on a run folder, but {self.folder} is in use by {who}. "
+                f"one process may work on a run folder, but {self.folder} is in use by {self.owner}. "
                 "Wait for it, stop it, or choose another folder with --out."
             ) from None
         try:

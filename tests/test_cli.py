@@ -13,7 +13,9 @@ import pytest
 from click.testing import CliRunner
 from tiny_run import REPORTS, TASKS, differing, finished, outputs, rows, write_rows
 
-from plad.cli import STAGES, main
+from plad.cli import main
+from plad.commands.stages import STAGES
+from plad.status import status
 
 PLAD = [sys.executable, "-m", "plad"]
 CONTROL = re.compile(r"[\r\x1b\x08]")
@@ -46,7 +48,8 @@ def test_a_pipe_gets_plain_lines(tiny_recipe: Path, finished_run: Path, tmp_path
     assert ended.stderr == ""
     assert [line for line in ended.stdout.splitlines() if line in TASKS] == TASKS
     assert re.search(r"^  training plad: \d+ s, loss [\d.]+, accuracy [\d.]+$", ended.stdout, flags=re.MULTILINE)
-    assert ended.stdout.endswith(f"report: {tmp_path / 'run' / 'report.html'}\n")
+    folder = tmp_path / "run"
+    assert ended.stdout.endswith(f"report: {folder / 'report.html'}\nnext:   plad show {folder} --example 1\n")
     # Another process, with another seed of its own for the order of sets.
     assert differing(tmp_path / "run", finished_run) <= REPORTS
     assert max(map(len, ended.stdout.splitlines())) <= 120 + len(str(tmp_path))
@@ -57,7 +60,7 @@ def test_json_is_one_object_a_line(tiny_recipe: Path, finished_run: Path, tmp_pa
     assert result.exit_code == 0, result.output
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert all(isinstance(event, dict) for event in events)
-    assert events[0] == {"event": "plan", "done": [], "todo": TASKS}
+    assert events[0] == {"event": "plan", "folder": str(tmp_path / "run"), "done": [], "todo": TASKS}
     assert [event["name"] for event in events if event["event"] == "done"] == TASKS
     assert events[-1]["event"] == "results"
     results = json.loads((finished_run / "evaluation" / "results.json").read_text())
@@ -160,3 +163,4 @@ def test_control_c_says_that_nothing_is_lost(tiny_recipe: Path, tmp_path: Path) 
     assert err == "stopped; the same command continues where it was.\n"
     assert all(json.loads(line) for line in out.splitlines())
     assert list(finished(folder)) == ["prepare/check", "prepare"]
+    assert (status(folder).state, status(folder).doing) == ("stopped", "sft/teacher")

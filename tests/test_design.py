@@ -14,20 +14,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "template", "database"},  # import nothing of ours
+    {"errors", "progress", "template", "database", "changes"},  # import nothing of ours
     {"spec", "records", "speed"},
     {"runs", "report"},
-    {"data", "models", "losses"},
+    {"data", "models", "losses", "status"},
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
-    {"rewarding"},
+    {"rewarding", "difference"},
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
     {"comparing"},
     {"pipeline", "estimate"},
     {"studies"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},  # the package itself names what users import
 ]
@@ -39,11 +40,12 @@ ONLY: dict[str, set[str]] = {
     "models": {"errors", "spec", "records"},
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},
+    "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
     "evaluation": {"errors", "records", "scoring"},
     "training": {"errors", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
     "generation": {"database", "errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
-    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages"},
+    "pipeline": {"changes", "errors", "config", "methods", "progress", "runs", "stages"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

@@ -14,6 +14,7 @@ from plad.config import load_recipe
 from plad.errors import PladError
 from plad.generation import Store
 from plad.pipeline import run
+from plad.status import status
 
 Copy = Callable[[], Path]
 TRAINING = {name for name in TASKS if name.startswith(("sft/", "sample/", "pair", "distill/"))}
@@ -170,7 +171,7 @@ recipe, folder, label, limit = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.ar
 class Killer(Lines):
     @contextmanager
     def bar(self, name, total):
-        def advance(done, values):
+        def advance(done, values, total=None):
             if name == label and done >= limit:
                 os.kill(os.getpid(), signal.SIGKILL)
         yield advance
@@ -197,6 +198,7 @@ def test_killed_in_mid_sample_and_mid_training(
     recipe.write_text(every)
     kill_at(recipe, folder, "training teacher", 18)
     assert list(finished(folder)) == ["prepare/check", "prepare"]
+    assert (status(folder).state, status(folder).doing) == ("killed", "sft/teacher")
     assert {path.name for path in folder.glob(".work/sft-teacher-*/checkpoint-*")} == {"checkpoint-10", "checkpoint-15"}
 
     kill_at(recipe, folder, "sampling sample teacher", 9)

@@ -95,7 +95,7 @@ class Stopper(Recorder):
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Iterator[Any]:
-        def advance(done: int, values: Any) -> None:
+        def advance(done: int, values: Any, total: int | None = None) -> None:
             if done >= self.limit:
                 raise KeyboardInterrupt
 

@@ -178,7 +178,7 @@ def test_the_manifest_keeps_tasks_over_starts(tmp_path: Path) -> None:
     done = run.finished("sft/teacher")
     assert done is not None
     assert (done["fingerprint"], done["summary"]) == ("abc", {"steps": 2})
-    run.forget(["sft/teacher", "never heard of"])
+    run.begin("sft/teacher", ["never heard of"])
     assert run.finished("sft/teacher") is None
     assert run.finished("sample/teacher") is not None
 

@@ -97,7 +97,7 @@ class Recorder:
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Iterator[Any]:
-        yield lambda done, values: None
+        yield lambda done, values, total=None: None
 
     @property
     def worked(self) -> list[str]:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from plad.config import Recipe
+from plad.evaluation.methods import outcomes_against
+from plad.evaluation.statistics import mean, win_rate
 from plad.records import EvalRow, Generation, Prompt, Score, read_jsonl
 from plad.runs import write_json, write_jsonl
 from plad.scoring.judging import Judgement, is_pairwise, judge_answers
@@ -22,7 +24,18 @@ def answer(context: Context, name: str) -> dict[str, Any]:
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
     for opponent, verdicts in judged.verdicts.items():
         write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
-    return summary | {"doubts": [doubts(verdicts) for verdicts in judged.verdicts.values()]}
+    counts = [doubts(verdicts) for verdicts in judged.verdicts.values()]
+    return summary | {"doubts": counts, "wins": _wins(context, name, rows)}
+
+
+def _wins(context: Context, name: str, rows: Sequence[EvalRow]) -> dict[str, Any]:
+    """Win rates so far: over the references, and of a student that was trained over the initial one."""
+    over = win_rate([row.score for row in rows], [row.reference_score for row in rows], context.recipe.seed)
+    wins = {"reference": over.to_json()}
+    if name not in ("teacher", "student"):
+        initial = list(read_jsonl(context.run.path("evaluation", "student.jsonl"), EvalRow))
+        wins["initial"] = mean(outcomes_against(rows, initial), context.recipe.seed).to_json()
+    return wins
 
 
 def answered(

@@ -49,7 +49,7 @@ def train_model(
     with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
-            advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged})
+            advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged}, total)
 
         summary: dict[str, Any] = dict(
             train(

@@ -1,0 +1,15 @@
+"""The commands of `plad`, a file a group. Each parses, calls one function, and prints; heavy imports stay inside."""
+
+from plad.commands.cache import cache
+from plad.commands.completion import completion
+from plad.commands.look import diff, list_runs, show, status
+from plad.commands.recipes import estimate, fetch, init
+from plad.commands.reward import train_reward
+from plad.commands.stages import STAGE_COMMANDS, evaluate, run
+from plad.commands.study import study
+
+LOOKING = (status, list_runs, show, diff)
+
+COMMANDS = (run, *STAGE_COMMANDS, evaluate, *LOOKING, init, fetch, estimate, cache, study, train_reward, completion)
+
+__all__ = ["COMMANDS"]
