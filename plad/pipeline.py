@@ -28,6 +28,9 @@ STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 FORMAT = 2
 """Raised when a stage comes to write something else for the same recipe."""
 
+TABLE = 2
+"""Raised when the table of results comes to say more of the same outputs: it alone is made again."""
+
 CHOICES = ("positives", "negatives")
 """Settings of pairs that choose among several answers."""
 
@@ -291,7 +294,8 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         tasks.append(_task(f"evaluate/also-{label}", also, {"scorer": scorer}, answers, *outputs))
     table = partial(stages.summarise, names=names)
     beside = [f"evaluate/also-{label}" for label in recipe.evaluate.others]
-    tasks.append(_task("evaluate/results", table, {"models": names}, [*answers, *beside], "evaluation/results.json"))
+    asked = {"models": names, "table": TABLE}
+    tasks.append(_task("evaluate/results", table, asked, [*answers, *beside], "evaluation/results.json"))
     if recipe.evaluate.calibration:
         tasks.append(_calibrate(data, ["student", names[-1]]))
     shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]

@@ -21,7 +21,7 @@ LEVELS: list[set[str]] = [
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
-    {"rewarding", "difference"},
+    {"rewarding", "difference", "watching"},
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
@@ -41,6 +41,7 @@ ONLY: dict[str, set[str]] = {
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},
     "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
+    "watching": {"errors", "report", "status"},
     "evaluation": {"errors", "records", "scoring"},
     "training": {"errors", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself

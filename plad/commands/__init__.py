@@ -4,12 +4,27 @@ from plad.commands.cache import cache
 from plad.commands.completion import completion
 from plad.commands.look import diff, list_runs, show, status
 from plad.commands.recipes import estimate, fetch, init
+from plad.commands.report import report
 from plad.commands.reward import train_reward
 from plad.commands.stages import STAGE_COMMANDS, evaluate, run
 from plad.commands.study import study
+from plad.commands.watch import watch
 
-LOOKING = (status, list_runs, show, diff)
+LOOKING = (status, watch, list_runs, show, diff)
 
-COMMANDS = (run, *STAGE_COMMANDS, evaluate, *LOOKING, init, fetch, estimate, cache, study, train_reward, completion)
+COMMANDS = (
+    run,
+    *STAGE_COMMANDS,
+    evaluate,
+    report,
+    *LOOKING,
+    init,
+    fetch,
+    estimate,
+    cache,
+    study,
+    train_reward,
+    completion,
+)
 
 __all__ = ["COMMANDS"]

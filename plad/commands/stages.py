@@ -49,17 +49,22 @@ def _stage_command(name: str, text: str) -> click.Command:
     @overriding
     @for_machines
     def command(run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
-        quiet()
-        from plad.config import load_recipe
-
-        loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
-        folder = run if run.is_dir() else Path("runs") / loaded.name
-        _run(loaded, folder, as_json, only=name, force=[name] if force else [])
+        run_stage(name, run, force, overrides, as_json)
 
     return command
 
 
-STAGE_COMMANDS = [_stage_command(name, text) for name, text in STAGES.items() if name != "evaluate"]
+def run_stage(name: str, run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+    """One stage of a run folder, or of a recipe's."""
+    quiet()
+    from plad.config import load_recipe
+
+    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+    folder = run if run.is_dir() else Path("runs") / loaded.name
+    _run(loaded, folder, as_json, only=name, force=[name] if force else [])
+
+
+STAGE_COMMANDS = [_stage_command(name, text) for name, text in STAGES.items() if name not in ("evaluate", "report")]
 
 
 @click.command("evaluate", short_help=STAGES["evaluate"])
@@ -96,11 +101,7 @@ def evaluate(
         return
     if run is None:
         raise PladError("evaluate takes a run folder or a recipe; or --model A --model B --data F, to compare models.")
-    from plad.config import load_recipe
-
-    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
-    folder = run if run.is_dir() else Path("runs") / loaded.name
-    _run(loaded, folder, as_json, only="evaluate", force=["evaluate"] if force else [])
+    run_stage("evaluate", run, force, overrides, as_json)
 
 
 def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:

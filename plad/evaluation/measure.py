@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plad.errors import PladError
+from plad.evaluation.diagnostics import diagnostics
 from plad.evaluation.methods import Rows, comparisons, length_warning, lengths, outcomes_against
 from plad.evaluation.statistics import mean, win_rate
 from plad.records import EvalRow, Generation, Prompt
@@ -56,7 +57,7 @@ def summarise(
     against the others. `warnings` are sentences on gains that go with a change in length.
 
     Every number is `{"value", "low", "high", "n"}`; win rates and ROUGE are shares, `words` are words. The references
-    of `prompts`, the prompts answered, give `reference_words`.
+    of `prompts`, the prompts answered, give `reference_words`, and `reference` what `diagnostics` says of them.
 
     Raises:
         PladError: a model is missing, or the models did not answer the same prompts.
@@ -85,6 +86,7 @@ def summarise(
         "comparisons": comparisons(aligned, subject, others, seed),
         "warnings": [warning for warning in warnings if warning],
         "reference_words": mean([word_count(prompt.reference or "") for prompt in prompts], seed).to_json(),
+        "reference": diagnostics([prompt.reference or "" for prompt in prompts], seed),
     }
 
 
@@ -96,6 +98,7 @@ def _numbers(rows: Rows, before: Rows | None, prompts: Sequence[Prompt], seed: i
         "against_initial": mean(outcomes_against(rows, before), seed).to_json() if before else None,
         **{name: mean([float(getattr(row, name)) for row in rows], seed).to_json() for name in COLUMNS},
         **lengths(rows, before, prompts, seed),
+        **diagnostics([row.response for row in rows], seed),
     }
 
 

@@ -6,11 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from markupsafe import Markup
-
 from plad.report.charts import Chart
-from plad.report.citation import CITATION, PAPER
-from plad.report.html import asset, page_template
+from plad.report.pages import render_page
 
 RUN = 3
 """Words in a row, at the fewest, that make a phrase; two are too often the language's own."""
@@ -71,9 +68,7 @@ def marked(text: str, source: str) -> tuple[tuple[Piece, ...], int, int]:
 
 def render_cases(title: str, note: str, cases: Sequence[Case], chart: Chart, recipe: str) -> str:
     """The whole page; all that models and data say is text on it."""
-    style = Markup(asset("report.css"))  # our own file, which may go in as it is
-    about = {"style": style, "title": title, "note": note, "cases": cases, "chart": chart, "recipe": recipe}
-    return page_template("case.html.j2").render(**about, citation=CITATION, paper=PAPER) + "\n"
+    return render_page("case.html.j2", title=title, note=note, cases=cases, chart=chart, recipe=recipe)
 
 
 def _stretches(places: Sequence[int]) -> list[tuple[int, int]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +10,22 @@ from typing import Any
 from markupsafe import Markup
 
 from plad.report.curves import Series, points_of, running_mean, thinned
+from plad.report.download import Download, csv_file
 from plad.report.numbers import Estimate, count, interval, is_number, percent
 from plad.report.read import RunFiles
 from plad.report.svg import COLORS, color, draw, variable
 
 WIDTH = 4.8  # inches; two stand side by side on a desktop, one fills a phone
+DRAWN = 400
+"""Points of a curve at the most; a screen has no more."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A drawing with its heading, its legend as (label, CSS variable, dashed) and its data as a table."""
+    """A drawing with its heading, its legend as (label, CSS variable, dashed) and its data as a table.
+
+    `points` are what was drawn where the table shows only some of it.
+    """
 
     title: str
     svg: Markup
@@ -26,6 +33,13 @@ class Chart:
     head: tuple[str, ...]
     body: tuple[tuple[str, ...], ...]
     note: str = ""
+    points: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def file(self) -> Download:
+        """All of the numbers as a CSV file."""
+        name = re.sub(r"\W+", "-", self.title.lower()).strip("-")
+        return csv_file(name, self.head, self.points or self.body)
 
 
 def win_rate_charts(run: RunFiles) -> list[Chart]:
@@ -107,7 +121,10 @@ def _curves(
     body = tuple((line.label, str(step), _short(value)) for line in series for step, value in thinned(line.points, 12))
     smooth = any(line.noisy for line in series)
     note = "Thin: as logged. Thick: running mean." if smooth else ""
-    return Chart(title, svg, _legend(run, series, keys, shown), ("", "Step", "Value"), body, note)
+    drawn = tuple(
+        (line.label, str(step), f"{value:.6g}") for line in series for step, value in thinned(line.points, DRAWN)
+    )
+    return Chart(title, svg, _legend(run, series, keys, shown), ("", "Step", "Value"), body, note, drawn)
 
 
 def _legend(
@@ -123,7 +140,7 @@ def _legend(
 
 def _lines(axes: Any, series: Sequence[Series]) -> None:
     for line in series:
-        points = thinned(line.points, 400)
+        points = thinned(line.points, DRAWN)
         steps, values = [step for step, _ in points], [value for _, value in points]
         look = {"color": color(line.hue), "linestyle": (0, (3, 2)) if line.dashed else "-"}
         # One point makes no line.
@@ -146,7 +163,7 @@ def _intervals(axes: Any, rows: Sequence[tuple[str, str, Estimate]]) -> None:
         axes.plot((value,), (place,), color=color(name), marker="o", markersize=6.5)
         axes.annotate(f"{percent(row['value'])}", (1.03, place), xycoords=("axes fraction", "data"), va="center")
     axes.axvline(50, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
-    axes.set_yticks(list(places), [_clipped(label) for _, label, _ in rows], color=COLORS["ink"])
+    axes.set_yticks(list(places), [clipped(label) for _, label, _ in rows], color=COLORS["ink"])
     axes.set_ylim(0.4, len(rows) + 0.6)
     axes.set_xlim(*_limits([row for _, _, row in rows]))
     axes.grid(axis="x")
@@ -165,8 +182,8 @@ def _has_value(estimate: Estimate | None) -> bool:
     return bool(estimate) and is_number((estimate or {}).get("value"))
 
 
-def _clipped(label: str) -> str:
-    # A long name would leave no room for the chart; the table below has it whole.
+def clipped(label: str) -> str:
+    """A label that leaves room for the chart; the table below it has the whole."""
     return label if len(label) <= 24 else f"{label[:23]}…"
 
 

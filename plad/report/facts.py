@@ -1,4 +1,4 @@
-"""The plain tables of the report: pairs, data, time, versions. Lists of (name, value) rows, ready to print."""
+"""The plain tables of the report: pairs, data, versions. Lists of (name, value) rows, ready to print."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from plad.records import PreferencePair
-from plad.report.numbers import count, duration, interval, is_number, percent, plain
+from plad.report.numbers import count, interval, is_number, percent, plain
 from plad.report.read import RunFiles
 
 
@@ -51,47 +51,23 @@ def data_facts(run: RunFiles) -> list[Fact]:
     return facts + [Fact(f"Split: {_words(name)}", count(n)) for name, n in data.get("splits", {}).items()]
 
 
-def time_facts(run: RunFiles) -> list[Fact]:
-    """Seconds of each task, in the order in which they ran."""
-    tasks = {name: task.get("seconds") for name, task in run.manifest.get("tasks", {}).items()}
-    spent = [(name, seconds, duration(seconds)) for name, seconds in tasks.items() if is_number(seconds)]
-    return _bars(spent)
-
-
-def cost_facts(run: RunFiles) -> list[Fact]:
-    """What the models read and wrote, and what a teacher on a server cost."""
-    summaries = {name: task.get("summary") or {} for name, task in run.manifest.get("tasks", {}).items()}
-    facts = [
-        Fact(name, f"{count(summary['tokens'])} tokens", note=" · ".join(_asked(summary)))
-        for name, summary in summaries.items()
-        if is_number(summary.get("tokens"))
-    ]
-    facts += [_kept(name, summary) for name, summary in summaries.items() if is_number(summary.get("least_kept"))]
-    paid = [summary["paid"] for summary in summaries.values() if "paid" in summary]
-    return facts + ([Fact("Paid for in this run", f"{sum(one['money'] for one in paid):.4f}")] if paid else [])
-
-
-def _kept(name: str, summary: Mapping[str, Any]) -> Fact:
-    """How much of the teacher's distributions is on disk, and how much of the probability that is."""
-    most, vocabulary = summary.get("top_k") or summary["vocabulary"], count(summary["vocabulary"])
-    shares = f"{percent(summary['kept'])} % of the probability, at least {percent(summary['least_kept'])} %"
-    return Fact(name, f"{count(summary['rows'])} positions", note=f"{count(most)} of {vocabulary} tokens: {shares}")
-
-
-def _asked(summary: Mapping[str, Any]) -> list[str]:
+def asked(summary: Mapping[str, Any]) -> list[str]:
     """What is to be said of the answers of one model beside their length."""
     words = {"prompt_tokens": "tokens of prompts", "reused": "kept from before", "truncated": "cut off"}
     words |= {"failed": "set aside"}
     told = [f"{count(summary[key])} {what}" for key, what in words.items() if summary.get(key)]
     if paid := summary.get("paid"):
-        told.append(f"{count(paid['requests'])} paid requests for {paid['money']:.4f}")
+        told.append(f"{count(paid['requests'])} paid requests")
     return told
 
 
-def total_time(run: RunFiles) -> str:
-    """The sum over all tasks."""
-    seconds = [task.get("seconds") for task in run.manifest.get("tasks", {}).values()]
-    return duration(sum(value for value in seconds if is_number(value)))
+def kept(summary: Mapping[str, Any]) -> list[str]:
+    """How much of the teacher's distributions is on disk, and how much of the probability that is."""
+    if not is_number(summary.get("least_kept")):
+        return []
+    most, vocabulary = summary.get("top_k") or summary["vocabulary"], count(summary["vocabulary"])
+    shares = f"{percent(summary['kept'])} % of the probability, at least {percent(summary['least_kept'])} %"
+    return [f"{count(summary['rows'])} positions", f"{count(most)} of {vocabulary} tokens: {shares}"]
 
 
 def scorer_facts(run: RunFiles) -> list[Fact]:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from plad.report.charts import WIDTH, Chart
-from plad.report.html import asset
 from plad.report.numbers import Estimate, interval, percent
+from plad.report.pages import asset
 from plad.report.svg import COLORS, color, draw
 
 
@@ -40,7 +40,8 @@ def standalone(chart: Chart) -> str:
     """The drawing as a file of its own: with the report's light colours, and a legend in words."""
     found = re.search(r":root \{(.*?)\}", asset("report.css"), flags=re.S)
     assert found is not None
-    style = f"<style>svg{{{' '.join(found[1].split())} background:#fff; font-family:var(--sans)}}</style>"
+    light = re.sub(r"light-dark\((.*?), .*?\)", r"\1", " ".join(found[1].split()))
+    style = f"<style>svg{{{light} background:#fff; font-family:var(--sans)}}</style>"
     return str(chart.svg).replace("<title", f"{style}<title", 1) + "\n"
 
 

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from plad.report.cautions import cautions
 from plad.report.charts import scorer_chart, training_charts, win_rate_charts
-from plad.report.citation import CITATION, PAPER
+from plad.report.costs import COLUMNS, headline, stage_costs, task_costs, told
+from plad.report.diagnostics import ABOUT, diagnostic_rows
+from plad.report.download import csv_file, json_file
 from plad.report.examples import payload
-from plad.report.facts import (
-    cost_facts,
-    data_facts,
-    drop_facts,
-    pair_facts,
-    scorer_facts,
-    time_facts,
-    total_time,
-    version_facts,
-)
+from plad.report.facts import data_facts, drop_facts, pair_facts, scorer_facts, version_facts
+from plad.report.length_charts import by_length_chart, length_chart
 from plad.report.markdown import title
-from plad.report.numbers import count
+from plad.report.pages import asset, render_page
+from plad.report.progress import Progress, steps, wins_so_far
 from plad.report.quality import (
     calibration_facts,
     calibration_verdict,
@@ -32,75 +24,102 @@ from plad.report.quality import (
     doubt_facts,
     scorer_facts_beside,
 )
-from plad.report.quality_charts import calibration_chart, scorer_charts
+from plad.report.quality_charts import calibration_chart, scorers_chart
 from plad.report.read import RunFiles
 from plad.report.rounds import rounds_facts, rounds_verdict
 from plad.report.rounds_chart import rounds_chart
-from plad.report.table import reference_words, table_rows
-from plad.report.verdict import support, verdict
+from plad.report.table import PageRow, reference_words, table_rows
+from plad.report.verdict import support, trust, verdict
 
 
-def render_html(run: RunFiles) -> str:
-    """The whole page; sections without content are left out."""
-    return page_template("template.html.j2").render(**_head(run), **_numbers(run), **_examples(run)) + "\n"
+def render_html(run: RunFiles, progress: Progress | None = None) -> str:
+    """The whole page; sections without content are left out.
+
+    Args:
+        progress: of a run that goes on, to make it a page that is watched.
+    """
+    about = {**_head(run), **_results(run), **_costs(run), **_numbers(run), **_examples(run), **_live(run, progress)}
+    scripts = [asset(name) for name in ("report.js", *(["live.js"] if progress else []))]
+    shown = [Markup(script) for script in scripts]
+    return render_page("template.html.j2", scripts, progress.mark if progress else "", shown_scripts=shown, **about)
 
 
-def page_template(name: str) -> Template:
-    """One of this folder's templates, in which whatever a run holds is text."""
-    load = FunctionLoader(asset)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, loader=load
-    )
-    environment.filters["together"] = _together
-    environment.filters["count"] = count
-    return environment.get_template(name)
+def _live(run: RunFiles, progress: Progress | None) -> dict[str, Any]:
+    if progress is None:
+        return {"progress": None, "steps": [], "wins_so_far": []}
+    # Once there are results, they say it better.
+    wins = [] if run.results else wins_so_far(progress, run)
+    return {"progress": progress, "steps": steps(progress, run), "wins_so_far": wins}
 
 
 def _head(run: RunFiles) -> dict[str, Any]:
-    script = asset("report.js")
     return {
         "title": title(run),
         "kicker": " · ".join(_kicker(run)),
         "verdict": verdict(run.results),
         "support": support(run.results),
-        # Our own two files, as opposed to anything of the run's, may go in as they are.
-        "style": Markup(asset("report.css")),
-        "script": Markup(script),
-        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        "citation": CITATION,
-        "paper": PAPER,
+        "cautions": cautions(run),
         "recipe": run.recipe,
+    }
+
+
+def _results(run: RunFiles) -> dict[str, Any]:
+    results = run.results or {}
+    rows = [
+        PageRow(row.label, run.hue(row.name), row.cells, row.name == "teacher", row.parameters)
+        for row in table_rows(results)
+    ]
+    cells = [(row.label, *(part for cell in row.cells for part in (cell.text, cell.interval))) for row in rows]
+    heads = [part for cell in rows[0].cells for part in (cell.head, "95 % interval")] if rows else []
+    return {
+        "rows": rows,
+        "n": results.get("n"),
+        "reference_words": reference_words(results),
+        "results_csv": csv_file("results", ["Model", *heads], cells),
+        "results_json": json_file("results", results),
+    }
+
+
+def _costs(run: RunFiles) -> dict[str, Any]:
+    costs = task_costs(run)
+    columns = told(costs)
+    rows = [(cost.name, *(cost.cells[k] for k in columns)) for cost in costs]
+    heads = [COLUMNS[k] for k in columns]
+    return {
+        "headline": headline(run),
+        "stage_costs": stage_costs(run),
+        "costs": costs,
+        "cost_columns": columns,
+        "cost_heads": heads,
+        "costs_csv": csv_file("cost", ["Task", *heads], rows),
     }
 
 
 def _numbers(run: RunFiles) -> dict[str, Any]:
     results = run.results or {}
     return {
-        "rows": table_rows(results),
-        "hue": run.hue,
-        "n": results.get("n"),
-        "reference_words": reference_words(results),
         "win_rates": win_rate_charts(run),
         "training": training_charts(run),
         "pairs": pair_facts(run),
         "drops": drop_facts(run),
         "data": data_facts(run),
         "scorer": results.get("scorer") or {},
+        "trust": trust(results),
         "accuracy": scorer_facts(run),
         "scorer_chart": scorer_chart(run),
         "doubts": doubt_facts(run),
         "comparisons": comparison_facts(run),
         "beside": scorer_facts_beside(run),
-        "scorer_charts": scorer_charts(run),
+        "scorers_chart": scorers_chart(run),
+        "diagnostics": diagnostic_rows(run),
+        "diagnostics_note": ABOUT,
+        "length_charts": [chart for chart in (length_chart(run), by_length_chart(run)) if chart],
         "calibration": calibration_facts(run),
         "calibration_verdict": calibration_verdict(run),
         "calibration_chart": calibration_chart(run),
         "rounds": rounds_facts(run),
         "rounds_verdict": rounds_verdict(run),
         "rounds_chart": rounds_chart(run),
-        "costs": cost_facts(run),
-        "times": time_facts(run),
-        "total_time": total_time(run),
         "versions": version_facts(run),
     }
 
@@ -122,13 +141,3 @@ def _kicker(run: RunFiles) -> list[str]:
     parts = [f"plad {manifest['plad']}" if "plad" in manifest else "plad"]
     parts += [f"seed {manifest['seed']}"] if "seed" in manifest else []
     return parts + ([str(manifest["created"])[:10]] if "created" in manifest else [])
-
-
-def _together(text: str) -> str:
-    # A line must not break between a number and its percent sign.
-    return text.replace(" %", "\u00a0%")
-
-
-def asset(name: str) -> str:
-    """The text of a file of this folder."""
-    return files("plad.report").joinpath(name).read_text(encoding="utf-8")

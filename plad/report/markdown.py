@@ -6,16 +6,17 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from plad.report.cautions import cautions
 from plad.report.citation import CITATION, PAPER
+from plad.report.costs import COLUMNS, headline, task_costs, told
+from plad.report.diagnostics import ABOUT, diagnostic_rows
 from plad.report.examples import Example, examples, few
 from plad.report.facts import (
     Fact,
-    cost_facts,
     data_facts,
     drop_facts,
     pair_facts,
     scorer_facts,
-    time_facts,
     version_facts,
 )
 from plad.report.numbers import interval, percent
@@ -29,7 +30,7 @@ from plad.report.quality import (
 from plad.report.read import RunFiles
 from plad.report.rounds import rounds_facts, rounds_verdict
 from plad.report.table import Cell, reference_words, table_rows
-from plad.report.verdict import support, verdict
+from plad.report.verdict import support, trust, verdict
 
 
 def markdown_table(results: Mapping[str, Any]) -> str:
@@ -49,16 +50,17 @@ def render_markdown(run: RunFiles) -> str:
         "\n".join(f"- {line}" for line in support(run.results)),
         _results(run),
     ]
+    parts += _section("Warnings", "\n".join(f"- {_inline(line)}" for line in cautions(run)))
+    parts += _section("What it cost", *_costs(run))
     parts += _section("Methods compared, paired by prompt", _facts(comparison_facts(run)))
     parts += _section("Other scorers on the same outputs", _beside(run), _facts(scorer_facts_beside(run)))
+    parts += _section("Length and repetition", *_diagnostics(run))
     parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))
     rounds = _facts(rounds_facts(run), ("Wins over the reference, validation split", "%"))
     parts += _section("Rounds", rounds_verdict(run), rounds)
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))
-    parts += _section("Tokens", _facts(cost_facts(run)))
-    parts += _section("Time", _facts(time_facts(run)))
     parts += _section("Examples", *_examples(run))
     parts += _section("Recipe", fenced(run.recipe, "yaml"))
     parts += _section("Versions", _facts(version_facts(run)))
@@ -98,6 +100,27 @@ def _facts(facts: Sequence[Fact], heads: Iterable[str] = ("", "")) -> str:
     return "\n".join([_line(heads), _line(["---", "--:"]), *rows])
 
 
+def _costs(run: RunFiles) -> list[str]:
+    """The totals, then each task. How much memory it held differs from run to run, and is left to the page."""
+    costs = task_costs(run)
+    columns = [k for k in told(costs) if COLUMNS[k] != "Memory"]
+    lines = [_line(["Task", *(COLUMNS[k] for k in columns), ""]), _line(["---", *["--:"] * len(columns), "---"])]
+    for cost in costs:
+        cells = [cost.cells[k] for k in columns]
+        lines.append(_line([_inline(cost.name), *cells, _inline(" · ".join(cost.notes))]))
+    totals = [Fact(name, value, note=note) for name, value, note in headline(run) if name != "Most memory"]
+    return [_facts(totals), "\n".join(lines)] if totals else []
+
+
+def _diagnostics(run: RunFiles) -> list[str]:
+    rows = diagnostic_rows(run)
+    if not rows:
+        return []
+    heads = [cell.head for cell in rows[0].cells]
+    lines = [_line(["Outputs of", *heads]), _line(["---", *["--:"] * len(heads)])]
+    return ["\n".join([*lines, *(_line([_inline(row.label), *map(_value, row.cells)]) for row in rows)]), ABOUT]
+
+
 def _drops(run: RunFiles) -> str:
     return _facts(drop_facts(run), ("Dropped because", "prompts"))
 
@@ -105,8 +128,8 @@ def _drops(run: RunFiles) -> str:
 def _scorer(run: RunFiles) -> str:
     scorer = (run.results or {}).get("scorer") or {}
     about = ": ".join(_inline(scorer[key]) for key in ("name", "description") if scorer.get(key))
-    told = (about, _facts(doubt_facts(run)), _facts(scorer_facts(run), ("Kind of pair", "right")))
-    return "\n\n".join(filter(None, told))
+    accuracy = _facts(scorer_facts(run), ("Kind of pair", "right"))
+    return "\n\n".join(filter(None, (about, _inline(trust(run.results)), _facts(doubt_facts(run)), accuracy)))
 
 
 def _beside(run: RunFiles) -> str:

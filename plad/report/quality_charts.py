@@ -1,41 +1,37 @@
-"""The charts beside the win rates: every scorer's verdict, wins by length, and quality by likelihood."""
+"""The charts beside the win rates: every scorer's verdict, and quality by likelihood."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from plad.report.charts import WIDTH, Chart, interval_chart
-from plad.report.numbers import Estimate, interval, is_number, percent
+from plad.report.numbers import Estimate, interval, percent
 from plad.report.quality import scorers
 from plad.report.read import RunFiles
 from plad.report.svg import COLORS, color, draw, variable
+from plad.report.verdict import subject_row
 
 
-def scorer_charts(run: RunFiles) -> list[Chart]:
-    """The wins of the run's method against the initial student under every scorer, and by length of output."""
+def scorers_chart(run: RunFiles) -> Chart | None:
+    """The wins of the run's method against the initial student under every scorer, where there are several."""
     results = run.results or {}
-    subject = _subject(results)
+    subject = subject_row(results)
     if subject is None:
-        return []
+        return None
     name, label = subject["name"], run.label(subject["name"])
     judge = (results.get("scorer") or {}).get("name", "judge")
-    rows = [(name, f"{judge} (the judge)", subject["against_initial"])]
+    rows = [(run.hue(name), f"{judge} (the judge)", subject["against_initial"])]
+    if (held := subject.get("against_initial_at_equal_length")) is not None:
+        rows.append((run.hue(name), "at equal length", held))
     for scorer in scorers(run):
         rows += [
             ("other", f"{scorer['name']}{_control(scorer['name'])}", row["against_initial"])
             for row in scorer["rows"]
             if row["name"] == name and row.get("against_initial")
         ]
-    if (held := subject.get("against_initial_at_equal_length")) is not None:
-        rows.insert(1, (name, "at equal length", held))
-    bins = [(name, f"{row['from']}–{row['to']} words", row["win_rate"]) for row in subject.get("by_length") or ()]
-    charts = [interval_chart("chart-scorers", f"{label} against the initial student, by scorer", rows)]
-    if len(rows) == 1:
-        charts = []
-    if len(bins) > 1:
-        charts.append(interval_chart("chart-by-length", f"{label} against the initial student, by length", bins))
-    return charts
+    title = f"{label} against the initial student, by scorer"
+    return interval_chart("chart-scorers", title, rows) if len(rows) > 1 else None
 
 
 def calibration_chart(run: RunFiles) -> Chart | None:
@@ -70,13 +66,6 @@ def _paint_curves(axes: Any, rows: Sequence[tuple[str, Sequence[Estimate]]]) -> 
     axes.set_xlabel("place by likelihood, least likely first", loc="right")
     axes.locator_params(axis="x", integer=True)
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
-
-
-def _subject(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The run's method: the last model, which is compared with the initial student."""
-    rows = [row for row in results.get("rows", ()) if row["name"] not in ("teacher", "student")]
-    compared = [row for row in rows if is_number((row.get("against_initial") or {}).get("value"))]
-    return compared[-1] if compared else None
 
 
 def _control(name: str) -> str:

@@ -89,7 +89,7 @@ def read_run(run: Path) -> RunFiles:
         data=_json(run / "data" / "summary.json"),
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
-        histories=_histories(run / "models", order),
+        histories=_histories(run, manifest, order),
         prompts=_records(run / "data" / f"{(results or {}).get('split', 'test')}.jsonl", Prompt),
         answers=_answers(run / "evaluation", order),
         results=results,
@@ -126,8 +126,12 @@ def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]
     return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files, order)}
 
 
-def _histories(folder: Path, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
-    files = {path.parent.name: path for path in folder.glob("*/history.jsonl")}
+def _histories(run: Path, manifest: Json, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
+    files = {path.parent.name: path for path in run.glob("models/*/history.jsonl")}
+    # Of the training that is under way; older work that was given up is nobody's.
+    doing = str((manifest.get("doing") or {}).get("task", ""))
+    work = run.glob(f".work/{doing.replace('/', '-')}-????????????/history.jsonl") if doing else ()
+    files |= {doing.split("/")[-1]: path for path in work}
     return {name: rows for name in _in_order(files, order) if (rows := _log_lines(files[name]))}
 
 

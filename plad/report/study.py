@@ -6,24 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markupsafe import Markup
-
 from plad.report.charts import WIDTH, Chart
-from plad.report.citation import CITATION, PAPER
-from plad.report.html import asset, page_template
 from plad.report.numbers import Estimate, interval, percent
+from plad.report.pages import render_page
 from plad.report.svg import COLORS, color, draw
-from plad.report.table import Cell
-
-
-@dataclass(frozen=True)
-class StudyRow:
-    """One row of the table; `hue` is a colour of the report, `aside` what is no candidate."""
-
-    label: str
-    hue: str
-    cells: tuple[Cell, ...]
-    aside: bool = False
+from plad.report.table import PageRow
 
 
 @dataclass(frozen=True)
@@ -34,7 +21,7 @@ class StudyPage:
     kicker: str
     verdict: str
     support: tuple[str, ...]
-    rows: tuple[StudyRow, ...]
+    rows: tuple[PageRow, ...]
     note: str
     charts: tuple[Chart, ...]
     recipe: str
@@ -52,9 +39,7 @@ class Dot:
 
 def render_study(page: StudyPage) -> str:
     """The whole page. Equal studies give equal pages, byte for byte."""
-    style = Markup(asset("report.css"))  # our own file, which may go in as it is
-    about = {"style": style, "citation": CITATION, "paper": PAPER, "page": page}
-    return page_template("study.html.j2").render(**about) + "\n"
+    return render_page("study.html.j2", title=page.title, page=page)
 
 
 def quality_against(name: str, title: str, what: str, dots: Sequence[Dot], rule: float | None = None) -> Chart:

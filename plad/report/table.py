@@ -52,6 +52,20 @@ class Row:
     cells: tuple[Cell, ...]
 
 
+@dataclass(frozen=True)
+class PageRow:
+    """A row as a page shows it.
+
+    `hue` is a colour of the report or nothing; `aside` marks what is no candidate; `beneath` is small print.
+    """
+
+    label: str
+    hue: str
+    cells: tuple[Cell, ...]
+    aside: bool = False
+    beneath: str = ""
+
+
 def table_rows(results: Mapping[str, Any]) -> list[Row]:
     """The rows of results.json as they are shown; columns that no row fills are left out."""
     rows = results.get("rows", ())

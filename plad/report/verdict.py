@@ -17,22 +17,41 @@ NOT_YET = "This run has not been evaluated yet, so it shows no verdict."
 
 def verdict(results: Mapping[str, Any] | None) -> str:
     """One sentence on the distilled student against the initial one."""
-    row = _subject(results or {})
+    row = subject_row(results or {})
     if row is None:
         return NOT_YET
-    who = SUBJECTS.get(row["name"], f"the student “{row.get('label') or row['name']}”")
-    return _sentence(who, row["against_initial"])
+    return sentence(who(row), row["against_initial"])
+
+
+def who(row: Mapping[str, Any]) -> str:
+    """How a sentence calls the student of a row of the results."""
+    return SUBJECTS.get(row["name"], f"the student “{row.get('label') or row['name']}”")
 
 
 def support(results: Mapping[str, Any] | None) -> list[str]:
-    """Sentences that put the verdict in its place: against the reference, and how far the scorer can be trusted."""
-    if not results:
-        return []
-    told = (_against_reference(results), _gap(results), *results.get("warnings", ()), _trust(results), _order(results))
+    """Sentences that put the verdict in its place: against the reference, and what there was to learn."""
+    told = (_against_reference(results), _gap(results)) if results else ()
     return [line for line in told if line]
 
 
-def _sentence(who: str, estimate: Estimate) -> str:
+def trust(results: Mapping[str, Any] | None) -> str:
+    """How far the judge can be trusted, in its own numbers."""
+    told = (_trust(results), _order(results)) if results else ()
+    return " ".join(line for line in told if line)
+
+
+def subject_row(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The row of the method that a run is about, where it was compared with the initial student.
+
+    Where the results don't say which it is, it is the one that comes last.
+    """
+    rows = {row["name"]: row for row in results.get("rows", ()) if row["name"] not in ("teacher", "student")}
+    compared = {name: row for name, row in rows.items() if is_number((row.get("against_initial") or {}).get("value"))}
+    return compared.get(results.get("subject", "plad")) or (list(compared.values())[-1] if compared else None)
+
+
+def sentence(who: str, estimate: Estimate) -> str:
+    """Whether a student wins over the initial one, claiming no more than the interval allows."""
     share = f"{percent(estimate['value'])} % of {count(estimate.get('n'))} test prompts"
     low, high = estimate.get("low"), estimate.get("high")
     if not (is_number(low) and is_number(high)):
@@ -45,17 +64,10 @@ def _sentence(who: str, estimate: Estimate) -> str:
     return f"No difference could be shown between {who} and the initial student: it wins on {share} {bounds}."
 
 
-def _subject(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    rows = {row["name"]: row for row in results.get("rows", ()) if row["name"] not in ("teacher", "student")}
-    compared = {name: row for name, row in rows.items() if is_number((row.get("against_initial") or {}).get("value"))}
-    # Where the results don't say, the method that comes last in the run is the one that the run is about.
-    return compared.get(results.get("subject", "plad")) or (list(compared.values())[-1] if compared else None)
-
-
 def _against_reference(results: Mapping[str, Any]) -> str | None:
     values = {row["name"]: (row.get("win_rate") or {}).get("value") for row in results.get("rows", ())}
     rates = {name: value for name, value in values.items() if is_number(value)}
-    subject = _subject(results)
+    subject = subject_row(results)
     if subject is None or not {"student", subject["name"]} <= rates.keys():
         return None
     teacher = f" The teacher's is {percent(rates['teacher'])} %." if "teacher" in rates else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from plad.report.charts import Chart
 from plad.report.figure import Series, figure_chart, standalone, x_label
 from plad.report.numbers import MISSING, interval, percent
-from plad.report.study import StudyPage, StudyRow, render_study
-from plad.report.table import Cell
+from plad.report.study import StudyPage, render_study
+from plad.report.table import Cell, PageRow
 from plad.studies.figures import Figure, Point, places
 
 
@@ -38,10 +38,10 @@ def _series(figure: Figure) -> list[Series]:
     return [Series(label, some[0].hue, tuple((p.x, p.estimate) for p in some)) for label, some in found.items()]
 
 
-def _row(figure: Figure, line: Series) -> StudyRow:
+def _row(figure: Figure, line: Series) -> PageRow:
     by_place = dict(line.points)
     cells = [
         Cell(x_label(x), *((percent(by_place[x]["value"]), interval(by_place[x])) if x in by_place else (MISSING,)))
         for x in places(figure)
     ]
-    return StudyRow(line.label, line.hue, tuple(cells))
+    return PageRow(line.label, line.hue, tuple(cells))

@@ -8,8 +8,8 @@ from typing import Any
 from plad.report.charts import Chart, interval_chart
 from plad.report.numbers import MISSING, interval, percent, plain
 from plad.report.read import hue_of
-from plad.report.study import Dot, StudyPage, StudyRow, quality_against, render_study
-from plad.report.table import Cell
+from plad.report.study import Dot, StudyPage, quality_against, render_study
+from plad.report.table import Cell, PageRow
 from plad.studies.render import COSTS, NOTE, SHARES, costs, subject_row
 
 Table = Mapping[str, Any]
@@ -71,7 +71,7 @@ def _charts(table: Table) -> list[Chart]:
     return charts
 
 
-def _row(table: Table, row: Mapping[str, Any]) -> StudyRow:
+def _row(table: Table, row: Mapping[str, Any]) -> PageRow:
     cells = [Cell("Words", plain(row["words"]["value"]), interval(row["words"], share=False))]
     cells += [Cell(f"{head}, %", percent(row[key]["value"]), interval(row[key])) for key, head in SHARES.items()]
     cells.append(Cell("RM WR by seed, %", ", ".join(map(percent, row["win_rate_by_seed"]))))
@@ -81,7 +81,7 @@ def _row(table: Table, row: Mapping[str, Any]) -> StudyRow:
     cells.append(Cell("Wins vs. initial, %", *(percent(over["value"]), interval(over)) if over else (MISSING,)))
     heads = [head for head, *_ in COSTS.values()]
     cells += [Cell(head, text) for head, text in zip(heads, costs(row), strict=True)]
-    return StudyRow(row["label"], _hue(table, row), tuple(cells), aside=row["name"] == "teacher")
+    return PageRow(row["label"], _hue(table, row), tuple(cells), aside=row["name"] == "teacher")
 
 
 def _hue(table: Table, row: Mapping[str, Any]) -> str:

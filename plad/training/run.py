@@ -78,7 +78,7 @@ def train(
         teacher=teacher,
         text=text,
         max_new_tokens=max_new_tokens,
-        callbacks=[_callback(progress)] if progress else None,
+        callbacks=[_curve(folder / "history.jsonl"), *([_callback(progress)] if progress else [])],
     )
     _quieten(trainer)
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
@@ -109,11 +109,13 @@ def _restored(trainer: Any, checkpoint: str | None) -> bool:
 
 def write_history(path: Path, entries: list[dict[str, float]]) -> None:
     """The training curve, one JSON object a logged step, without what a clock measured: reruns are equal."""
+    path.write_text(_curve_lines(entries))
+
+
+def _curve_lines(entries: list[dict[str, float]]) -> str:
     clock = ("runtime", "per_second", "total_flos")
     rows = [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in entries]
-    path.write_text(
-        "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
-    )
+    return "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
 
 
 def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -> Any:
@@ -169,6 +171,24 @@ def _quieten(trainer: Any) -> None:
 
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
+
+
+def _curve(path: Path) -> Any:
+    """Writes the training curve while it is made, for those who watch; whole again when training resumes."""
+    from transformers import TrainerCallback
+
+    class Curve(TrainerCallback):
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_history(path, state.log_history)
+
+        def on_log(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:
+                with path.open("a") as lines:
+                    lines.write(_curve_lines(state.log_history[-1:]))
+
+    return Curve()
 
 
 def _callback(progress: Callable[[int, int, dict[str, float]], None]) -> Any:

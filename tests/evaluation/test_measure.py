@@ -48,7 +48,7 @@ def test_the_summary_by_hand() -> None:
     models = {"teacher": rows(2, 2), "student": rows(0, 1), "plad": list(reversed(rows(0, 3, words=5)))}
     labels, sizes = {"plad": "PLaD"}, {"teacher": 7, "student": 3, "plad": 3}
     summary = summarise(models, "student", "teacher", labels, sizes, PROMPTS)
-    assert list(summary) == ["n", "teacher_student", "rows", "comparisons", "warnings", "reference_words"]
+    assert list(summary) == ["n", "teacher_student", "rows", "comparisons", "warnings", "reference_words", "reference"]
     assert summary["n"] == 2
     assert summary["teacher_student"] == {"value": 1.0, "low": 1.0, "high": 1.0, "n": 2}
     assert summary["reference_words"]["value"] == 3
@@ -57,6 +57,7 @@ def test_the_summary_by_hand() -> None:
         "name", "label", "parameters", "win_rate", "against_initial",
         "rouge1", "rouge2", "rougeL", "words", "finished",
         "win_rate_at_equal_length", "against_initial_at_equal_length", "words_change", "by_length",
+        "repetition", "shared", "empty", "word_quantiles",
     ]  # fmt: skip
     assert (teacher["label"], plad["label"], plad["parameters"]) == ("teacher", "PLaD", 3)
     # Against references worth 1: the student loses and draws, PLaD loses and wins.

@@ -11,7 +11,7 @@ from plad.report import markdown_table, terminal_table
 from plad.report.curves import points_of, running_mean, thinned
 from plad.report.numbers import duration, interval, parameters, percent
 from plad.report.table import table_rows
-from plad.report.verdict import NOT_YET, _trust, support, verdict
+from plad.report.verdict import NOT_YET, support, trust, verdict
 
 
 def _against(value: float, half: float) -> dict:
@@ -49,7 +49,7 @@ def test_support_puts_the_win_rate_beside_the_teachers():
     said = " ".join(support(results()))
     assert "from 31.0 % to 38.4 %" in said
     assert "72.0 % (95 % interval 68.0 to 76.0 %)" in said
-    assert "93.0 % (mismatched), 71.4 % (word dropped)" in said
+    assert "93.0 % (mismatched), 71.4 % (word dropped)" in trust(results())
 
 
 def test_best_student_is_bold_and_the_teacher_never():
@@ -127,7 +127,7 @@ def test_running_mean_is_shorter_at_the_ends():
 
 def test_the_length_control_is_not_told_as_the_judges_own_accuracy() -> None:
     accuracy = [{"kind": "corrupted", "value": 0.9}, {"kind": "length control", "value": 0.5}]
-    told = _trust({"scorer": {"name": "judge", "accuracy": accuracy}})
+    told = trust({"scorer": {"name": "judge", "accuracy": accuracy}})
     assert told == (
         "Wins are judged by judge, itself right on 90.0 % (corrupted) of held-out pairs; "
         "a rule that looks at length alone on 50.0 %."

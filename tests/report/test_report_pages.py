@@ -1,5 +1,8 @@
 """The two files of a report: what they say, that they stay equal, and that no run's content can break them."""
 
+import base64
+import csv
+import io
 import json
 import re
 import shutil
@@ -15,7 +18,7 @@ from plad.errors import PladError
 from plad.report import write_report
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp; ``` \u2028\u2029 $x$ <!--'
-SECTIONS = ("results", "win-rates", "training", "pairs", "data", "scorer", "examples", "recipe", "citation")
+SECTIONS = ("results", "cost", "win-rates", "training", "pairs", "data", "scorer", "examples", "recipe", "citation")
 
 
 class Page(HTMLParser):
@@ -52,7 +55,7 @@ def _pages(run: Path) -> tuple[str, str]:
 
 
 def _data(html: str) -> dict:
-    return json.loads(Page(html).scripts[0])
+    return json.loads(Page(html).scripts[1])
 
 
 def test_finished_run_has_every_section_and_number(run):
@@ -63,7 +66,7 @@ def test_finished_run_has_every_section_and_number(run):
     assert verdict in text
     assert "<strong>61.2</strong><small>57.0–65.4</small>" in html
     # 4.2 + 1800 + 605 + 420 + 3 + 900 s = 62.2 minutes.
-    assert "1 h 02 min in all" in html
+    assert "<dt>Time</dt><dd>1 h 02 min</dd>" in html
     assert "2406.02886" in html
     assert "2406.02886" in text
     assert "margin: 1.0" in html
@@ -106,7 +109,7 @@ def test_hostile_content_stays_text(run):
     write(run / "pairs.json", {"prompts": 1, "made": 0, "dropped": {HOSTILE: 1}})
     html, text = _pages(run)
     page = Page(html)
-    assert page.tags.count("script") == clean.tags.count("script") == 2
+    assert page.tags.count("script") == clean.tags.count("script") == 3
     assert "img" not in page.tags
     assert _data(html)["rows"][0]["answers"]["plad"][0] == HOSTILE
     assert "<script>alert" not in html
@@ -117,11 +120,29 @@ def test_hostile_content_stays_text(run):
 
 def test_page_is_self_contained_and_never_writes_markup(run):
     html, _ = _pages(run)
-    assert not re.search(r'(?:src|href)="(?!#|https://arxiv\.org/abs/2406\.02886")', html)
+    own = r"#|data:text/csv|data:application/json|https://arxiv\.org/abs/2406\.02886\""
+    assert not re.search(rf'(?:src|href)="(?!{own})', html)
     assert not re.search(r"@import|url\((?!#)", html)
     assert "default-src &#39;none&#39;" in html or "default-src 'none'" in html
-    script = Page(html).scripts[1]
+    script = " ".join([Page(html).scripts[0], Page(html).scripts[2]])
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", script)
+
+
+def test_what_is_saved_is_the_whole_of_what_is_shown(run):
+    html, _ = _pages(run)
+    saved = dict(re.findall(r'href="data:[^,]*base64,([^"]*)" download="([^"]*)"', html))
+    files = {name: base64.b64decode(content).decode() for content, name in saved.items()}
+    assert json.loads(files["results.json"]) == json.loads((run / "evaluation/results.json").read_text())
+    margin = list(csv.reader(io.StringIO(files["margin-preferred-minus-rejected-log-likelihood.csv"])))
+    assert margin[0] == ["", "Step", "Value"]
+    # All 80 that were logged, where the table shows 12.
+    assert len(margin) == 81
+    assert files["results.csv"].splitlines()[-1].startswith("PLaD,38.4,34.4–42.4,61.2,57.0–65.4,")
+
+
+def test_the_contents_name_every_section(run):
+    html, _ = _pages(run)
+    assert re.findall(r'<li><a href="#([\w-]+)">', html[: html.index("<main>")]) == list(SECTIONS)
 
 
 def test_ids_are_unique_and_charts_point_at_their_own(run):
@@ -150,7 +171,7 @@ def test_equal_runs_give_equal_reports(tmp_path):
         (["evaluation/results.json"], {"results", "win-rates", "scorer"}),
         (["models"], {"training"}),
         (["pairs.json", "pairs.jsonl"], {"pairs"}),
-        (["data", "manifest.json"], {"data", "examples"}),
+        (["data", "manifest.json"], {"data", "cost", "examples"}),
         (["evaluation/plad.jsonl", "pairs.jsonl", "models/plad"], set()),
     ],
 )

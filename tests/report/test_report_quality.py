@@ -13,7 +13,7 @@ from rich.console import Console
 from plad.report import terminal_table, write_report
 from plad.report.quality import calibration_verdict, p_value, points
 from plad.report.read import read_run
-from plad.report.verdict import support
+from plad.report.verdict import trust
 
 WARNING = "PLaD wins with outputs 25 % longer."
 
@@ -34,9 +34,19 @@ def extended() -> dict:
     found["warnings"] = [WARNING]
     found["scorer"] |= {"inconsistent": estimate(0.231, 0.02, 900), "unreadable": estimate(0.01, 0.005, 900)}
     length = [{"name": "student", "against_initial": None}, {"name": "plad", "against_initial": estimate(0.687)}]
+    for row in found["rows"]:
+        row |= outputs(0.02, 0.05)
+    found["reference"] = outputs(0.01, 0.03)
     agree = {"pairwise": estimate(0.58, 0.01, 4000), "spearman": estimate(-0.17, 0.02, 490)}
     found["scorers"] = [{"name": "length", "description": "words", "rows": length, "agreement": agree}]
     return found
+
+
+def outputs(repetition: float, shared: float) -> dict:
+    """What is measured of outputs beside their quality."""
+    words = {"word_quantiles": [4.0, 6.0, 7.0, 9.0, 12.0]}
+    shares = {"repetition": repetition, "shared": shared, "empty": 0.0}
+    return {**{name: estimate(share, 0.01) for name, share in shares.items()}, **words}
 
 
 def calibrated(change: float) -> dict:
@@ -84,14 +94,27 @@ def test_wins_by_length_are_drawn(full: Path) -> None:
     assert "1–6 words 48.0 % (38.0–58.0); 7–30 words 74.4 %" in html
 
 
-def test_length_warnings_and_doubts_are_said_at_the_top(full: Path) -> None:
-    said = support(json.loads((full / "evaluation/results.json").read_text()))
-    assert WARNING in said
-    assert said[-1].startswith("The order of the answers decided 23.1 % (95 % interval 21.1 to 25.1 %)")
+def test_length_warnings_come_after_the_table_and_are_counted_above_it(full: Path) -> None:
     html, text = pages(full)
-    assert html.index(WARNING) < html.index("<main>")
+    assert '<a href="#warnings">1 warning</a>' in html[: html.index("<main>")]
+    assert html.index('id="results"') < html.index(WARNING) < html.index('id="cost"')
+    assert f"- {WARNING}" in text
+
+
+def test_the_judges_doubts_are_said(full: Path) -> None:
+    said = trust(json.loads((full / "evaluation/results.json").read_text()))
+    assert "The order of the answers decided 23.1 % (95 % interval 21.1 to 25.1 %)" in said
+    html, text = pages(full)
     assert "Verdicts that hung on the order (counted as ties)" in html
     assert "23.1 % · 21.1–25.1 · n = 900" in text
+
+
+def test_what_is_wrong_with_outputs_stands_beside_the_references(full: Path) -> None:
+    html, text = pages(full)
+    assert "Human reference 7 (4 to 12)" in html
+    # 99.6 % were finished, with an interval of ±0.4.
+    assert "| PLaD | 0.4 (0.0–0.8) | 0.0 (-1.0–1.0) | 2.0 (1.0–3.0) | 5.0 (4.0–6.0) |" in text
+    assert "| Human reference | – | 0.0 (-1.0–1.0) | 1.0 (0.0–2.0) | 3.0 (2.0–4.0) |" in text
 
 
 def test_the_terminal_warns_too() -> None:

@@ -77,6 +77,27 @@ def test_summary_history_and_progress(tmp_path: Path) -> None:
     assert not any("runtime" in key or "per_second" in key for row in rows for key in row)
 
 
+def test_the_curve_can_be_read_while_it_is_made(tmp_path: Path) -> None:
+    at: dict[int, list[int]] = {}
+
+    def look(done: int, total: int, logged: dict[str, float]) -> None:
+        lines = (tmp_path / "history.jsonl").read_text().splitlines()
+        at[done] = [json.loads(line)["step"] for line in lines]
+
+    def crash(done: int, total: int, logged: dict[str, float]) -> None:
+        look(done, total, logged)
+        if done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, crash)
+    # A step is logged after it has ended.
+    assert at == {1: [], 2: [1], 3: [1], 4: [1, 3], 5: [1, 3]}
+    run(tmp_path, look)
+    # From the checkpoint of step 4, which knows what was logged before it.
+    assert (at[5], at[7]) == ([1, 3], [1, 3, 6])
+
+
 def test_history_leaves_out_clocks_and_other_entries(tmp_path: Path) -> None:
     write_history(
         tmp_path / "h", [{"loss": 1.0, "step": 2}, {"train_loss": 1.0}, {"eval_loss": 2.0, "eval_runtime": 9}]
