@@ -24,7 +24,7 @@ from plad.losses import LOSSES, RankingCalibration
 from plad.methods import METHODS, SFT, Method, Plad, SeqKD
 from plad.models import MODELS, Lora, PromptFormat
 from plad.scoring import SCORERS, Length
-from plad.scoring.judging import is_pairwise, needs_training
+from plad.scoring.judging import is_pairwise, needs_training, same_model
 from plad.spec import Spec, variant
 from plad.training.run import Optimisation
 from plad.training.stored import TeacherLogits
@@ -111,6 +111,17 @@ class Sample(Sampling):
     backend: Backend = Field(HF(), description="what runs a model whose weights are here")
 
 
+class PairAudit(Spec):
+    """Whether the teacher's answers are the better ones, asked before training of a scorer or a pairwise judge."""
+
+    scorer: Scorer | None = Field(None, description="pairs.scorer where null")
+    prompts: int = Field(200, ge=1, description="pairs looked at, one a prompt; an action is about all of them")
+    action: Literal["keep", "flip", "drop", "weight"] = Field(
+        "keep", description="what becomes of a pair whose rejected answer is the better one; weight: by how sure it is"
+    )
+    by_judge: bool = Field(False, description="let it be evaluate.judge, whose taste training then learns")
+
+
 class Pairing(Spec):
     """How pairs are made. The scorer is used where the loss needs scores, or answers are chosen or ordered by them."""
 
@@ -124,6 +135,7 @@ class Pairing(Spec):
     )
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
     hygiene: Hygiene = Hygiene()
+    audit: PairAudit | None = None
 
 
 class CalibrationCheck(Spec):
@@ -269,6 +281,7 @@ class Recipe(Spec):
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        yield from self._audit_problems()
         for name, method in self.methods.items():
             if self.distill.teacher_logits and (loss := method.objective(self.distill.loss)).rollout():
                 yield (
@@ -317,6 +330,40 @@ class Recipe(Spec):
                 f"{self.pairs.negatives} is of several answers, but the student gives {self.sample.samples}. "
                 "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
             )
+
+    def _audit_problems(self) -> Iterator[tuple[str, str]]:
+        """Nobody to audit the pairs, or one who must not."""
+        if (audit := self.pairs.audit) is None:
+            return
+        if self.auditor is None:
+            yield (
+                "pairs.audit",
+                "an audit is for a scorer to make, but neither pairs.audit.scorer nor pairs.scorer names one. "
+                "Name one (such as `type: embedding`).",
+            )
+        elif needs_training(self.auditor):
+            yield (
+                "pairs.audit",
+                f"{self.auditor.type} is a scorer to train, and only evaluate.judge is trained. "
+                "Give the `folder` of one that was trained (`plad train-reward` makes one).",
+            )
+        elif self.audits_by_judge and not audit.by_judge:
+            yield (
+                "pairs.audit",
+                f"the scorer of the audit, {self.auditor.type}, is evaluate.judge too, so that training would learn "
+                "the judge's taste and evaluation would reward it. Name another, or set by_judge: true, "
+                "and the report says so.",
+            )
+
+    @property
+    def auditor(self) -> Any:
+        """Who audits the pairs."""
+        return (self.pairs.audit.scorer if self.pairs.audit else None) or self.pairs.scorer
+
+    @property
+    def audits_by_judge(self) -> bool:
+        """Whether that is evaluate.judge."""
+        return same_model(self.auditor, self.evaluate.judge)
 
     def sampling_of(self, name: str) -> Sample:
         """How a model answers the distillation half; the teacher may give another number of answers."""

@@ -133,6 +133,8 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "white_box": stages.white_box(recipe),
         "beside": [*data["evaluate"]["also"], calibration.get("scorer")],
     }
+    if "audit" in data["pairs"]:
+        settings["audit"] = data["pairs"]["audit"]
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
 
@@ -146,6 +148,8 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
     teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
+    if chosen["audit"] is None:
+        del chosen["audit"]
     return data | {"teacher": teacher, "pairs": chosen}
 
 
@@ -154,6 +158,8 @@ def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
     pairs = data["pairs"]
     settings = {"pairs": pairs if recipe.scores_pairs else None, "hygiene": pairs["hygiene"]}
     settings |= {key: pairs[key] for key in CHOICES if key in pairs} | _share(data)
+    if "audit" in pairs:
+        settings["audit"] = pairs["audit"] | {"scorer": pairs["audit"]["scorer"] or pairs["scorer"]}
     return settings | ({"normalise": _normalise(data)} if pairs.get("negatives") == "hardest" else {})
 
 

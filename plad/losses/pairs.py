@@ -28,7 +28,7 @@ class PairLoss(Loss):
     """A loss of pairs; response 0 is y⁺, the preferred one, and response 1 is y⁻.
 
     An example may have several y⁻, all computed in one pass over its prompt: each makes a pair with its y⁺, and the
-    loss is the mean over all pairs of the global batch.
+    loss is the mean over all pairs of the global batch, each by its weight where it has one.
 
     A subclass has a field or a class variable `normalise`: the likelihood that it compares, and that is logged.
     """
@@ -49,6 +49,8 @@ class PairLoss(Loss):
         sequences = one_to_one(sequences)
         chosen_B, rejected_B = sequences.logps(normalise).detach().unbind(-1)
         loss_B = self.per_pair(sequences)
+        if sequences.weights_BR is not None:
+            loss_B = loss_B * sequences.weights_BR[:, 1]
         return LossOutput(
             loss=loss_B.sum(),
             units=self.units(sequences.lengths_BR),

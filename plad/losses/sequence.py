@@ -31,6 +31,7 @@ class Sequences:
         teacher_logps_BRT: log p(y_t | x, y_<t) under the teacher; None for a loss that has no use for one.
         divergence_BRT: the loss's own divergence of the two token distributions; None likewise.
         sampling_logps_BRT: log-probability of each token under what it was drawn from; None unless drawn in training.
+        weights_BR: what the pair of each rejected response counts for; None where all count alike.
     """
 
     token_logps_BRT: Tensor
@@ -40,6 +41,7 @@ class Sequences:
     teacher_logps_BRT: Tensor | None = None
     divergence_BRT: Tensor | None = None
     sampling_logps_BRT: Tensor | None = None
+    weights_BR: Tensor | None = None
 
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""

@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from plad.report.audit import audit_facts, audit_verdict
 from plad.report.charts import scorer_chart, training_charts, win_rate_charts
 from plad.report.citation import CITATION, PAPER
 from plad.report.examples import payload
@@ -84,6 +85,8 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "training": training_charts(run),
         "pairs": pair_facts(run),
         "drops": drop_facts(run),
+        "audit": audit_facts(run),
+        "audit_verdict": audit_verdict(run),
         "data": data_facts(run),
         "scorer": results.get("scorer") or {},
         "accuracy": scorer_facts(run),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from plad.report.audit import audit_facts, audit_verdict
 from plad.report.citation import CITATION, PAPER
 from plad.report.examples import Example, examples, few
 from plad.report.facts import (
@@ -55,6 +56,7 @@ def render_markdown(run: RunFiles) -> str:
     rounds = _facts(rounds_facts(run), ("Wins over the reference, validation split", "%"))
     parts += _section("Rounds", rounds_verdict(run), rounds)
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
+    parts += _section("The pairs audited", _inline(audit_verdict(run)), _facts(audit_facts(run)))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))
     parts += _section("Tokens", _facts(cost_facts(run)))

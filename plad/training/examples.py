@@ -141,7 +141,15 @@ def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Los
         prompt=formatter.prompt_ids(pair.prompt),
         responses=[formatter.response_ids(text) for text in responses],
         scores=scores if loss.needs_scores else None,  # type: ignore[arg-type]
+        weights=_weights(pairs) if rejected else None,
     )
+
+
+def _weights(pairs: Sequence[PreferencePair]) -> list[float] | None:
+    """What each pair counts for, behind the chosen response's place; None where none says."""
+    if all(pair.weight is None for pair in pairs):
+        return None
+    return [1.0, *(1.0 if pair.weight is None else pair.weight for pair in pairs)]
 
 
 def _text(response: Any) -> str:

@@ -13,7 +13,7 @@ from plad.models import PromptFormat
 from plad.models.prompts import Formatter
 from plad.records import PreferencePair, Prompt
 from plad.training.examples import Examples, LengthGrouped, from_pairs, from_references, from_rows
-from plad.training.layout import Example
+from plad.training.layout import DecoderLayout, Example
 
 CHAT = "{% for m in messages %}{{ m.role[0] }}{{ m.content }}.{% endfor %}{% if add_generation_prompt %}a{% endif %}"
 
@@ -117,3 +117,12 @@ def test_fewer_examples_than_a_batch() -> None:
 def test_examples_are_a_dataset() -> None:
     examples = Examples([Example([1], [[2]]), Example([1, 2], [[2], [3, 4]])])
     assert (len(examples), examples.tokens, examples[1].prompt) == (2, [2, 5], [1, 2])
+
+
+def test_weights_of_pairs_reach_the_batch() -> None:
+    pairs = [PreferencePair("a", "x", "yes", "no", weight=0.5), PreferencePair("a", "x", "yes", "nay")]
+    pairs.append(PreferencePair("b", "y", "yes", "no"))
+    examples = list(from_pairs(pairs, PromptFormat().bind(letters()), RankingCalibration()))
+    assert [example.weights for example in examples] == [[1.0, 0.5, 1.0], None]
+    assert DecoderLayout(0)(examples)["weights"].tolist() == [[1.0, 0.5, 1.0], [1.0, 1.0, 1.0]]
+    assert "weights" not in DecoderLayout(0)(examples[1:])
