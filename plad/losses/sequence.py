@@ -7,6 +7,7 @@ tokens of the whole batch, V vocabulary.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -123,6 +124,14 @@ class Loss(Spec):
             response_S: the number of the response that each position belongs to.
         """
         raise NotImplementedError
+
+    def rescaled(self, gaps: Sequence[float], lengths: Sequence[int]) -> list[float]:
+        """The gaps in score of all pairs of a data set as this loss takes them; asked for where `needs_scores`.
+
+        Args:
+            lengths: tokens of the preferred responses.
+        """
+        return list(gaps)
 
     @abstractmethod
     def units(self, lengths_BR: Tensor) -> Tensor:

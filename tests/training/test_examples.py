@@ -126,3 +126,14 @@ def test_weights_of_pairs_reach_the_batch() -> None:
     assert [example.weights for example in examples] == [[1.0, 0.5, 1.0], None]
     assert DecoderLayout(0)(examples)["weights"].tolist() == [[1.0, 0.5, 1.0], [1.0, 1.0, 1.0]]
     assert "weights" not in DecoderLayout(0)(examples[1:])
+
+
+def test_scores_have_the_gaps_that_the_loss_takes() -> None:
+    formatter = PromptFormat().bind(letters())
+    pairs = [PreferencePair("a", "x", "yes", "no", 5.0, 4.0), PreferencePair("a", "x", "yes", "nay", 5.0, 1.0)]
+    pairs.append(PreferencePair("b", "y", "yes", "no", 0.0, 2.0))
+    plain = from_pairs(pairs, formatter, MarginCalibration())
+    assert [example.scores for example in plain] == [[5.0, 4.0, 1.0], [0.0, 2.0]]
+    # Gaps of 1, 4 and −2: the median size is 2.
+    scaled = from_pairs(pairs, formatter, MarginCalibration(scale="median"))
+    assert [example.scores for example in scaled] == [[0.0, -0.5, -2.0], [0.0, 1.0]]
