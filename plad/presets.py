@@ -37,7 +37,7 @@ def preset(name: Any) -> Settings:
     Raises:
         PladError: there are none.
     """
-    if name not in PRESETS:
+    if not isinstance(name, str) or name not in PRESETS:
         raise PladError(f"there is no preset {name!r}.{nearest(str(name), list(PRESETS))} Known: {', '.join(PRESETS)}.")
     return PRESETS[name]
 

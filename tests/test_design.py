@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "template", "database"},  # import nothing of ours
-    {"spec", "records"},
+    {"errors", "progress", "database"},  # import nothing of ours
+    {"spec", "records", "presets"},
+    {"template"},
     {"runs", "report"},
     {"data", "models", "losses"},
     {"generation"},  # renders prompts and reads answers by models.prompts

@@ -24,6 +24,7 @@ from plad.report.facts import (
     total_time,
     version_facts,
 )
+from plad.report.guard import guard_facts, guard_verdict
 from plad.report.markdown import title
 from plad.report.numbers import count
 from plad.report.quality import (
@@ -101,6 +102,8 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "rounds": rounds_facts(run),
         "rounds_verdict": rounds_verdict(run),
         "rounds_chart": rounds_chart(run),
+        "guard": guard_facts(run),
+        "guard_verdict": guard_verdict(run),
         "costs": cost_facts(run),
         "times": time_facts(run),
         "total_time": total_time(run),

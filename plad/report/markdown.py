@@ -19,6 +19,7 @@ from plad.report.facts import (
     time_facts,
     version_facts,
 )
+from plad.report.guard import guard_facts, guard_verdict
 from plad.report.numbers import interval, percent
 from plad.report.quality import (
     calibration_facts,
@@ -55,6 +56,7 @@ def render_markdown(run: RunFiles) -> str:
     parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))
     rounds = _facts(rounds_facts(run), ("Wins over the reference, validation split", "%"))
     parts += _section("Rounds", rounds_verdict(run), rounds)
+    parts += _section("Collapse guard", _inline(guard_verdict(run)), _facts(guard_facts(run)))
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
     parts += _section("The pairs audited", _inline(audit_verdict(run)), _facts(audit_facts(run)))
     parts += _section("The scorer's own accuracy", _scorer(run))

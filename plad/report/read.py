@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class RunFiles:
     results: Json | None
     calibration: Json | None = None
     rounds: Json | None = None
+    guards: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -90,6 +91,7 @@ def read_run(run: Path) -> RunFiles:
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
         histories=_histories(run / "models", order),
+        guards=_histories(run / "models", order, "guard.jsonl"),
         prompts=_records(run / "data" / f"{(results or {}).get('split', 'test')}.jsonl", Prompt),
         answers=_answers(run / "evaluation", order),
         results=results,
@@ -126,8 +128,8 @@ def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]
     return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files, order)}
 
 
-def _histories(folder: Path, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
-    files = {path.parent.name: path for path in folder.glob("*/history.jsonl")}
+def _histories(folder: Path, order: Sequence[str], file: str = "history.jsonl") -> dict[str, tuple[Json, ...]]:
+    files = {path.parent.name: path for path in folder.glob(f"*/{file}")}
     return {name: rows for name in _in_order(files, order) if (rows := _log_lines(files[name]))}
 
 

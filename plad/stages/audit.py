@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import Any
 
-from plad.data import by_chance, likeness, one_each
+from plad.data import by_chance, drawn, likeness, one_each
 from plad.errors import PladError
 from plad.evaluation.premise import premise
 from plad.records import PreferencePair, Prompt
@@ -45,7 +45,7 @@ def audited(context: Context, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
     recipe = context.recipe
     audit, scorer = recipe.pairs.audit, recipe.auditor
     assert audit is not None
-    chosen = _drawn(pairs, audit.prompts, recipe.seed) if audit.action == "keep" else list(pairs)
+    chosen = drawn(pairs, audit.prompts, recipe.seed) if audit.action == "keep" else list(pairs)
     with context.display.bar("auditing the pairs", None):
         looked = _look(context, chosen, scorer)
     found = _found(looked, pairs, recipe.seed) | {"action": audit.action, "scorer": scorer.description}
@@ -58,14 +58,6 @@ def audited(context: Context, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
             "teacher's answer the better one. Use another teacher, or pairs.audit.action: flip."
         )
     return list(kept), found
-
-
-def _drawn(pairs: Sequence[PreferencePair], count: int, seed: int) -> list[PreferencePair]:
-    """So many pairs by chance, of a prompt one at most, in the order of the pairs."""
-    apart = one_each(pairs, by_chance(pairs, seed))
-    chances = by_chance(apart, seed)
-    places = sorted(range(len(apart)), key=lambda place: chances[place])[:count]
-    return [apart[place] for place in sorted(places)]
 
 
 def _look(context: Context, pairs: Sequence[PreferencePair], wanted: Any) -> list[Looked]:

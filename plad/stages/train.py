@@ -65,6 +65,7 @@ def train_model(
                 text=data.get("text"),
                 max_new_tokens=context.recipe.sample.max_new_tokens,
                 progress=show,
+                guard=data["guard"](model) if "guard" in data else None,
             )
         )
     _check_finite(name, summary, settings)

@@ -127,3 +127,12 @@ def test_a_run_without_an_audit_keeps_its_fingerprints(tiny_recipe: Path) -> Non
     one, other = (fingerprints(plan(each), 1) for each in (load_recipe(tiny_recipe), audited))
     assert {name for name in one if one[name] == other[name]} >= {"sample/teacher", "evaluate/judge"}
     assert one["pair"] != other["pair"]
+
+
+def test_a_margin_on_the_scorers_own_scale_keeps_its_fingerprints(tiny_recipe: Path) -> None:
+    def told(*settings: str) -> str:
+        recipe = load_recipe(tiny_recipe, ["pairs.scorer={type: length}", "distill.loss.type=margin", *settings])
+        return json.dumps([task.settings for task in plan(recipe)], default=list)
+
+    assert '"bands"' not in told("baselines.other={type: plad, loss: {type: margin, margin: 2}}")
+    assert '"bands"' in told("distill.loss.scale=rank")

@@ -48,7 +48,7 @@ def test_the_best_of_the_steps_looked_at_is_the_student(copy_of_run: Callable[[]
     assert f"kept is step {kept}" in guard_facts(read)[0].note
     assert "4 looks" in guard_verdict(read)
     assert 'id="guard"' in (folder / "report.html").read_text()
-    assert display.worked[:2] == ["distill/plad", "evaluate/plad"], "nothing else is made again"
+    assert not [name for name in display.worked if name.startswith(("sft", "sample", "pair"))]
 
 
 def test_the_judge_comes_first_where_it_chooses(tiny_recipe: Path) -> None:
