@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 from tiny_run import REPORTS, TASKS, differing, finished, outputs, rows, write_rows
 
-from plad.cli import STAGES, main
+from plad.cli import main
+from plad.commands.stages import STAGES
 
 PLAD = [sys.executable, "-m", "plad"]
 CONTROL = re.compile(r"[\r\x1b\x08]")

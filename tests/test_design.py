@@ -29,6 +29,7 @@ LEVELS: list[set[str]] = [
     {"comparing"},
     {"pipeline", "estimate"},
     {"studies"},
+    {"commands"},
     {"cli"},
     {"__main__", "__init__"},  # the package itself names what users import
 ]

@@ -13,7 +13,8 @@ import pytest
 from click.testing import CliRunner
 from tiny_run import Recorder, finished, times
 
-from plad.cli import FIGURES, main
+from plad.cli import main
+from plad.commands.study import FIGURES
 from plad.config import load_recipe
 from plad.errors import PladError
 from plad.records import EvalRow, PreferencePair, Prompt, read_jsonl

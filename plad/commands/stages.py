@@ -1,0 +1,151 @@
+"""`plad run`, and a command a stage."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plad.commands.options import for_machines, overriding, quiet
+from plad.errors import PladError
+
+STAGES = {
+    "prepare": "Read the task, drop duplicates, and divide it.",
+    "sft": "Fine-tune teacher and student on the training half.",
+    "sample": "Answer the distillation half with teacher and student.",
+    "pair": "Make preference pairs of the answers.",
+    "distill": "Train the student on the pairs, and the baselines.",
+    "evaluate": "Answer the test split with every model, and judge it.",
+    "report": "Write report.html and report.md.",
+}
+
+
+@click.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/NAME of the recipe]")
+@click.option("--force", multiple=True, type=click.Choice(list(STAGES)), help="Run a stage again. Repeatable.")
+@overriding
+@for_machines
+def run(recipe: Path, out: Path | None, force: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+    """Run every stage of RECIPE that is not done yet.
+
+    RECIPE is a YAML file, or a run folder to continue. Killed at any point, the same command goes on from there.
+    """
+    folder = recipe if recipe.is_dir() else None
+    quiet()
+    from plad.config import load_recipe
+
+    loaded = load_recipe(recipe / "recipe.yaml" if folder else recipe, overrides)
+    _run(loaded, out or folder or Path("runs") / loaded.name, as_json, force=force)
+
+
+def _stage_command(name: str, text: str) -> click.Command:
+    @click.command(name, help=text + " RUN is a run folder, or a recipe.", short_help=text)
+    @click.argument("run", type=click.Path(path_type=Path))
+    @click.option("--force", is_flag=True, help="Run it again even if it is done.")
+    @overriding
+    @for_machines
+    def command(run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+        quiet()
+        from plad.config import load_recipe
+
+        loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+        folder = run if run.is_dir() else Path("runs") / loaded.name
+        _run(loaded, folder, as_json, only=name, force=[name] if force else [])
+
+    return command
+
+
+STAGE_COMMANDS = [_stage_command(name, text) for name, text in STAGES.items() if name != "evaluate"]
+
+
+@click.command("evaluate", short_help=STAGES["evaluate"])
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option("--force", is_flag=True, help="Run it again even if it is done.")
+@click.option("--model", "models", multiple=True, help="Hub id, folder, adapter, or file of outputs. Repeatable.")
+@click.option("--data", help="JSONL, CSV or Parquet file with prompts, for --model.")
+@click.option("--judge", default="rouge", show_default=True, help="Scorer for --model: its type, or a mapping in YAML.")
+@click.option("--limit", type=click.IntRange(min=1), help="Prompts to take, for --model [default: all]")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("comparison"), show_default=True)
+@overriding
+@for_machines
+def evaluate(
+    run: Path | None,
+    force: bool,
+    models: tuple[str, ...],
+    data: str | None,
+    judge: str,
+    limit: int | None,
+    out: Path,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Answer the test split with every model, and judge it. RUN is a run folder, or a recipe.
+
+    Without RUN, compare any two or more models on any prompts: --model A --model B --data F. Outputs and scores stay in
+    --out, so that the same command goes on where it was. --set then takes sampling.*, max_prompt_tokens and seed.
+    """
+    quiet()
+    if models:
+        if run is not None or data is None:
+            raise PladError("--model compares models on the prompts of --data and takes no RUN. Give --data alone.")
+        _compare({"models": models, "data": data, "limit": limit, "folder": out}, judge, overrides, as_json)
+        return
+    if run is None:
+        raise PladError("evaluate takes a run folder or a recipe; or --model A --model B --data F, to compare models.")
+    from plad.config import load_recipe
+
+    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
+    folder = run if run.is_dir() else Path("runs") / loaded.name
+    _run(loaded, folder, as_json, only="evaluate", force=["evaluate"] if force else [])
+
+
+def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    import json
+
+    from plad.comparing import comparison, parse_scorer
+    from plad.config import parse_settings
+    from plad.progress import choose_display
+
+    wanted = comparison(settings | {"judge": parse_scorer(judge)} | parse_settings(overrides))
+    result = wanted.run(choose_display(as_json))
+    if as_json:
+        click.echo(json.dumps({"event": "results", **result}, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    from plad.report.comparison import comparison_tables
+
+    for table in comparison_tables(result):
+        Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
+    from plad.pipeline import run as run_pipeline
+    from plad.progress import choose_display
+
+    display = choose_display(as_json)
+    finished = run_pipeline(recipe, folder, display, **options)
+    _show(finished, as_json)
+
+
+def _show(run: Any, as_json: bool) -> None:
+    """The table and the report's path, once there are results."""
+    import json
+
+    results, html = run.path("evaluation", "results.json"), run.path("report.html")
+    if not results.is_file() or not html.is_file():
+        return
+    found = json.loads(results.read_text(encoding="utf-8"))
+    if as_json:
+        click.echo(json.dumps({"event": "results", "report": str(html), **found}))
+        return
+    from rich.console import Console
+
+    from plad.report import terminal_table
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(terminal_table(found, console.width))
+    click.echo(f"report: {html}")
