@@ -403,8 +403,8 @@ class Recipe(Spec):
     @property
     def _needing_scores(self) -> list[str]:
         """The types of the losses that look at scores."""
-        losses = (method.objective(self.distill.loss) for method in self.methods.values())
-        return [loss.type for loss in losses if loss.needs_scores]  # type: ignore[attr-defined]
+        losses: list[Any] = [method.objective(self.distill.loss) for method in self.methods.values()]
+        return [loss.type for loss in losses if loss.needs_scores]
 
     def seed_for(self, purpose: str) -> int:
         """A seed for one purpose, from 0 to 2³¹ − 1, so that no two stages draw the same numbers."""

@@ -10,7 +10,6 @@ from statistics import fmean, median
 from typing import Any
 
 from plad.data import by_chance, drawn, likeness, one_each
-from plad.errors import PladError
 from plad.evaluation.premise import premise
 from plad.records import PreferencePair, Prompt
 from plad.scoring.judging import is_pairwise
@@ -38,9 +37,6 @@ def audited(context: Context, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
     """The pairs, turned round, left out or weighted as the recipe says, and what the audit found.
 
     An action is about every pair, so that all are looked at; where pairs are kept as they are, some of them will do.
-
-    Raises:
-        PladError: the action leaves no pair.
     """
     recipe = context.recipe
     audit, scorer = recipe.pairs.audit, recipe.auditor
@@ -52,11 +48,6 @@ def audited(context: Context, pairs: Sequence[PreferencePair]) -> tuple[list[Pre
     found["judge"] = recipe.audits_by_judge
     kept, found["changed"] = (pairs, 0) if audit.action == "keep" else ACTIONS[audit.action](looked)
     _tell(context, found)
-    if not kept:
-        raise PladError(
-            f"distillation needs at least one pair, but the audit dropped all {len(pairs)}: on none of them is the "
-            "teacher's answer the better one. Use another teacher, or pairs.audit.action: flip."
-        )
     return list(kept), found
 
 

@@ -29,7 +29,8 @@ def pair(context: Context) -> dict[str, Any]:
             f"distillation needs at least one pair, but all {summary['prompts']} prompts were dropped: "
             f"{_told(summary['dropped'])}. Raise sample.max_new_tokens where answers are truncated; where they are "
             "empty, see what the model makes of prompt.template, and which words end an answer. They are in "
-            "generations/ in the run folder."
+            "generations/ in the run folder. Where the audit dropped them, the student's answers were the better ones: "
+            "use another teacher, or pairs.audit.action: flip."
         )
     write_jsonl(context.run.path("pairs.jsonl"), pairs)
     write_json(context.run.path("pairs.json"), summary)

@@ -7,6 +7,7 @@ grow or shrink, repeat themselves, or never end. Each is measured against the st
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -43,12 +44,14 @@ class Probe:
     Args:
         chosen: prompts, each with the preferred answer.
         answers: the student's greedy answers to the same prompts, as it is now.
-        win_rate: of its answers to the validation split, by the judge; None where nobody asks.
+        held_out: its greedy answers to the validation split; None where nobody asks.
+        judge: the win rate of these.
     """
 
     chosen: Sequence[Example]
     answers: Callable[[], Answers]
-    win_rate: Callable[[], float] | None = None
+    held_out: Callable[[], Answers] | None = None
+    judge: Callable[[Answers], float] | None = None
 
 
 class Guard(Spec):
@@ -80,13 +83,21 @@ class Guard(Spec):
         return [sign for sign, holds in tried.items() if holds]
 
 
-def look(model: Any, pad_id: int, probe: Probe, step: int) -> Vitals:
-    """The student as it is, without dropout; it is left in the mode it was in."""
+def look(
+    model: Any, pad_id: int, probe: Probe, step: int, computing: AbstractContextManager[Any] | None = None
+) -> Vitals:
+    """The student as it is, without dropout; it is left in the mode it was in.
+
+    Args:
+        computing: what the student computes within, such as the training's autocast; the judge does not.
+    """
     was_training = model.training
     model.eval()
-    logps = [row[0] for row in response_logps(model, pad_id, probe.chosen)]
-    answers = probe.answers()
-    rate = probe.win_rate() if probe.win_rate else None
+    with computing or nullcontext():
+        logps = [row[0] for row in response_logps(model, pad_id, probe.chosen)]
+        answers = probe.answers()
+        held_out = probe.held_out() if probe.held_out else None
+    rate = probe.judge(held_out) if probe.judge and held_out is not None else None
     model.train(was_training)
     return Vitals(
         step,

@@ -23,7 +23,7 @@ FIRST_ANCHOR = 0.1
 Record = dict[str, Any]
 
 
-class Guarding(TrainerCallback):  # type: ignore[misc]  # transformers has no types
+class Guarding(TrainerCallback):
     """Looks at a student, acts as its settings say, and keeps the weights of the best step where it is to.
 
     Every process of several asks its own copy of the student, and comes to the same; sharded weights are not supported.
@@ -77,6 +77,7 @@ class Guarding(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         step = self._best() if self.keep_best else None
         if step is None:
             return None
+        self.trainer.accelerator.wait_for_everyone()
         kept = load_file(self._kept(step))
         with torch.no_grad():
             for name, parameter in _trained(model).items():
@@ -85,13 +86,15 @@ class Guarding(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
 
     def _look(self, step: int, act: Callable[[Record], None] | None = None) -> None:
         """Record what is seen; beyond the start, compare with it and act."""
-        now = look(self.trainer.model, self.pad_id, self.probe, step)
+        now = look(self.trainer.model, self.pad_id, self.probe, step, self.trainer.accelerator.autocast())
         record: Record = {name: value for name, value in asdict(now).items() if value is not None}
         if act is not None:
             record["signs"] = self.settings.signs(now, _vitals(self.records[0]))
             if record["signs"]:
                 act(record)
         self.records.append(record)
+        if not self.trainer.is_world_process_zero():
+            return
         if self.keep_best and self._best() == step:
             save_file(_copied(self.trainer.model), self._kept(step))
         lines = (json.dumps(one, ensure_ascii=False, sort_keys=True) + "\n" for one in self.records)
@@ -120,7 +123,7 @@ class Guarding(TrainerCallback):  # type: ignore[misc]  # transformers has no ty
         """The step of the highest win rate up to one, of equals the last. The start itself is no candidate."""
         rated = [one for one in self.records[1:] if "win_rate" in one and (before is None or one["step"] <= before)]
         best = max(rated, key=lambda one: (one["win_rate"], one["step"]), default=None)
-        return best and int(best["step"])
+        return None if best is None else int(best["step"])
 
     def _kept(self, step: int) -> Path:
         return self.folder / f"kept-{step}.safetensors"

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from statistics import fmean, median
+from typing import Any
 
 import pytest
 import torch
+from servers import Answer, asked_of, completion, stub
 from tiny_run import Recorder, finished
 
 from plad.config import load_recipe
@@ -78,6 +80,33 @@ def test_weights_are_how_sure_an_order_is_and_one_on_average(paired: Callable) -
     sure = torch.sigmoid(torch.tensor(gaps, dtype=torch.float64) / scale)
     assert [pair.weight for pair in weighted] == pytest.approx((sure / sure.mean()).tolist())
     assert fmean(pair.weight for pair in weighted) == pytest.approx(1)
+
+
+def say_which_is_longer(body: dict[str, Any]) -> Answer:
+    """A judge that counts words, behind a server."""
+    first, second = (len(part.split()) for part in asked_of(body).split("###")[1:])
+    return Answer(completion("Verdict: " + ("tie" if first == second else "A" if first > second else "B")))
+
+
+def test_a_pairwise_judge_compares_the_two_answers(
+    paired: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-audit")
+    (tmp_path / "rubric.txt").write_text("{prompt} ### {first} ### {second}")
+    plain, *_ = paired()
+    with stub(say_which_is_longer).running() as server:
+        model = f"{{type: openai, model: big, base_url: '{server.url}'}}"
+        judge = f"pairs.audit.scorer={{type: judge, model: {model}, rubric: {tmp_path / 'rubric.txt'}}}"
+        dropped, told, _ = paired(judge, "pairs.audit.action=drop")
+        asked = len(server.seen)
+        weighted, *_ = paired(judge, "pairs.audit.action=weight")
+        assert len(server.seen) == asked, "what was judged is not asked again"
+    assert dropped == [pair for pair in plain if longer(pair) > 0]
+    assert told["audit"]["teacher_better"]["value"] == pytest.approx(fmean(map(longer, plain)))
+    scale = fmean(map(longer, plain))
+    assert [pair.weight for pair in weighted] == pytest.approx([longer(pair) / scale for pair in plain])
+    assert "big" in told["audit"]["scorer"]
 
 
 def test_a_judge_that_finds_no_teachers_answer_better_leaves_nothing_to_weight() -> None:

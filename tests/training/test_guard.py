@@ -61,16 +61,16 @@ def test_repetition_counts_runs_of_three_words_that_were_there_before() -> None:
     assert (repetition("a b"), repetition("")) == (0, 0)
 
 
-def student() -> Any:
+def student(architecture: str = "llama") -> Any:
     torch.manual_seed(2)
-    return Lora(r=2, dropout=0.2).wrap(make("llama"), "nowhere")
+    return Lora(r=2, dropout=0.2).wrap(make(architecture), "nowhere")
 
 
 def greedy(model: Any) -> Callable[[], list[tuple[str, bool]]]:
     """The student's own answers."""
     from plad.generation.base import Sampling
 
-    formatter = PromptFormat().bind(letters())
+    formatter = PromptFormat().bind(letters(), model.config.is_encoder_decoder)
     prompts = [Prompt(str(n), text) for n, text in enumerate(("abc", "why me", "z"))]
     sampling = Sampling(temperature=0, max_new_tokens=6)
 
@@ -84,11 +84,17 @@ def greedy(model: Any) -> Callable[[], list[tuple[str, bool]]]:
 def test_what_is_seen_is_of_the_student_without_dropout() -> None:
     model, examples = student(), make_examples(5, responses=1)
     model.train()
-    rate = 0.25
-    seen = look(model, 0, Probe(examples, lambda: [("a b c a b c", True), ("x", False)], lambda: rate), step=3)
+    held_out = [("x", True)]
+    probe = Probe(
+        examples,
+        lambda: [("a b c a b c", True), ("x", False)],
+        lambda: held_out,
+        lambda answers: 0.25 if answers == held_out else 0,
+    )
+    seen = look(model, 0, probe, step=3)
     assert model.training
     logps = [row[0] for row in response_logps(model.eval(), 0, examples)]
-    assert seen == Vitals(3, pytest.approx(sum(logps) / 5), 3.5, 0.125, 0.5, rate)
+    assert seen == Vitals(3, pytest.approx(sum(logps) / 5), 3.5, 0.125, 0.5, 0.25)
 
 
 def moved(model: Any) -> float:
@@ -100,11 +106,12 @@ def run(
     folder: Path, guard: Guard | None, keep_best: bool = False, crash_at: int | None = None, **settings: Any
 ) -> Any:
     """A training whose answers never end once it has begun, and whose win rate is some number of the weights."""
-    model, said = student(), []
+    model, said = settings.pop("model", None) or student(), []
     probe = Probe(
         make_examples(5, responses=1),
         lambda: [("a b c", moved(model) == 0)],
-        (lambda: (moved(model) * 1e3) % 1) if keep_best else None,
+        list if keep_best else None,
+        lambda answers: (moved(model) * 1e3) % 1,
     )
 
     def progress(done: int, total: int, logged: dict[str, float]) -> None:
@@ -127,9 +134,10 @@ def equal(one: Any, other: Any) -> bool:
     return all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
-def test_a_guard_that_tells_changes_nothing(tmp_path: Path) -> None:
-    plain, expected, *_ = run(tmp_path / "plain", None)
-    model = student()
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_a_guard_that_tells_changes_nothing(architecture: str, tmp_path: Path) -> None:
+    plain, expected, *_ = run(tmp_path / "plain", None, model=student(architecture))
+    model = student(architecture)
     probe = Probe(make_examples(5, responses=1), greedy(model))
     (tmp_path / "told").mkdir()
     guard = Guarding(Guard(every=2), probe, 0, tmp_path / "told", False, print)
