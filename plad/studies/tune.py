@@ -90,12 +90,16 @@ def space(recipe: Recipe) -> dict[str, Any]:
 
 
 def with_settings(recipe: Recipe, settings: Mapping[str, float]) -> Recipe:
-    """The recipe with these settings in place of its own."""
+    """The recipe with these settings in place of its own. Models are evaluated as before, whatever the temperature."""
     *_, name = recipe.methods
     inside = {key: value for key, value in settings.items() if key != TEMPERATURE}
     method = apply_settings(recipe, recipe.methods[name], inside)
-    sample = recipe.sample.model_copy(update={"temperature": settings.get(TEMPERATURE, recipe.sample.temperature)})
-    return recipe.model_copy(update={"sample": sample, "distill": recipe.distill.model_copy(update={"method": method})})
+    changed = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"method": method})})
+    if (temperature := settings.get(TEMPERATURE, recipe.sample.temperature)) == recipe.sample.temperature:
+        return changed
+    sample = recipe.sample.model_copy(update={"temperature": temperature})
+    evaluate = recipe.evaluate.model_copy(update={"sampling": recipe.evaluate.sampling or recipe.sample})
+    return changed.model_copy(update={"sample": sample, "evaluate": evaluate})
 
 
 def _goes_on(tried: Sequence[Trial], budget: float, most: int | None) -> bool:
@@ -113,7 +117,7 @@ def _trial(recipe: Recipe, folder: Path, tried: Sequence[Trial], display: Displa
     told = ", ".join(f"{key} {value:.3g}" for key, value in settings.items())
     display.say(f"trial {number + 1}: {told}")
     trial: Trial = {"settings": settings, "short": None, "value": None, "outcomes": None, "diverged": False}
-    wanted = _lean(with_settings(recipe, settings))
+    wanted = _lean(with_settings(recipe, settings), (folder / "001-short" / "judge").resolve())
     try:
         trial["short"] = float(_outcomes(_shortened(wanted), folder / f"{number + 1:03}-short", display).mean())
         if not _worse(trial["short"], tried):
@@ -160,10 +164,18 @@ def _study(recipe: Recipe, tried: Sequence[Trial]) -> Any:
     return study
 
 
-def _lean(recipe: Recipe) -> Recipe:
-    """A run that trains its subject alone, and is judged on the validation split by nobody but the judge."""
-    evaluate = recipe.evaluate.model_copy(update={"split": "validation", "calibration": None, "also": ()})
+def _lean(recipe: Recipe, judge: Path) -> Recipe:
+    """A run that trains its subject alone, and is judged on the validation split by nobody but the judge.
+
+    Args:
+        judge: the folder of the one that the first trial trained, where it is to be trained: it learns from answers at
+            the recipe's temperature, and all trials are to meet the same.
+    """
+    update: dict[str, Any] = {"split": "validation", "calibration": None, "also": ()}
+    if recipe.evaluate.trains_judge and judge.is_dir():
+        update["judge"] = recipe.evaluate.judge.model_copy(update={"folder": judge})
     distill = recipe.distill.model_copy(update={"rounds": 1})
+    evaluate = recipe.evaluate.model_copy(update=update)
     none = {"sft": None, "seqkd": None}
     return recipe.model_copy(update={"baselines": none, "evaluate": evaluate, "distill": distill})
 

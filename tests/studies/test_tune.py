@@ -61,7 +61,19 @@ def test_settings_go_where_they_belong(recipe: Recipe) -> None:
     assert found.sample.temperature == 1.0
     method = found.distill.method
     assert (method.learning_rate, method.loss.margin, method.loss.anchor) == (3e-4, 0.5, 1.0)
-    assert found.evaluate == recipe.evaluate, "the better recipe is the recipe, with other settings"
+    assert found.evaluate.sampling == recipe.sample, "models are evaluated as before"
+    assert module.with_settings(recipe, {"margin": 0.5}).evaluate == recipe.evaluate
+
+
+def test_all_trials_meet_the_judge_of_the_first(tiny_recipe: Path, tmp_path: Path) -> None:
+    trained = load_recipe(tiny_recipe, ["evaluate.judge={type: bradley_terry}"])
+    first = module._lean(trained, tmp_path / "judge")
+    assert first.evaluate.trains_judge, "it is not there yet"
+    (tmp_path / "judge").mkdir()
+    later = module._lean(trained, tmp_path / "judge")
+    assert not later.evaluate.trains_judge
+    assert later.evaluate.judge.folder == tmp_path / "judge"
+    assert (later.evaluate.split, later.evaluate.others, [*later.methods]) == ("validation", {}, ["plad"])
 
 
 def test_the_first_trial_is_the_recipes_own_and_others_depend_on_the_trials_alone(recipe: Recipe) -> None:
@@ -152,7 +164,7 @@ def test_a_search_that_goes_on(copy_of_run: Callable[[], Path], tmp_path: Path) 
     better = load_recipe(folder / "recipe.yaml")
     chosen = found["trials"][found["best"]]["settings"]
     assert better.distill.method.learning_rate == pytest.approx(chosen["learning_rate"])
-    assert better.evaluate == recipe.evaluate
+    assert (better.evaluate.judge, better.evaluate.split) == (recipe.evaluate.judge, "test")
     assert "<svg" in (folder / "tune.html").read_text()
     assert (folder / "tune.svg").read_text().startswith("<svg")
     assert "Trial 1, the recipe's own" in (folder / "tune.md").read_text()
