@@ -292,7 +292,8 @@ class Recipe(Spec):
             )
         yield from self._audit_problems()
         for name, method in self.methods.items():
-            if self.distill.teacher_logits and (loss := method.objective(self.distill.loss)).rollout():
+            loss: Any = method.objective(self.distill.loss)
+            if self.distill.teacher_logits and loss.rollout():
                 yield (
                     "distill.teacher_logits",
                     f"method {name} draws its text as it trains, and a {loss.type} must ask the teacher about it. "
