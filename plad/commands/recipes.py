@@ -17,14 +17,16 @@ from plad.errors import PladError
 )
 @click.option("--teacher", default="HuggingFaceTB/SmolLM2-1.7B-Instruct", show_default=True, help="Hub id or folder.")
 @click.option("--student", default="HuggingFaceTB/SmolLM2-135M-Instruct", show_default=True, help="Hub id or folder.")
-def init(path: Path, data: str, teacher: str, student: str) -> None:
+@click.option("--preset", default="recommended", show_default=True, help="Settings: paper, or recommended.")
+def init(path: Path, data: str, teacher: str, student: str, preset: str) -> None:
     """Write a commented recipe for your own data and models to PATH."""
     from plad.template import recipe_text
 
     if path.exists():
         raise PladError(f"{path} is there already. Choose another name, or remove it.")
+    text = recipe_text(str(path), data, teacher, student, preset)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(recipe_text(str(path), data, teacher, student), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
 
 

@@ -39,6 +39,7 @@ class Sequences:
         divergence_BRT: the loss's own divergence of the two token distributions; None likewise.
         sampling_logps_BRT: log-probability of each token under what it was drawn from; None unless drawn in training.
         advantages_BRT: what each token that was drawn is credited with; None for a loss whose `rollout` credits none.
+        weights_BR: what the pair of each rejected response counts for; None where all count alike.
     """
 
     token_logps_BRT: Tensor
@@ -49,6 +50,7 @@ class Sequences:
     divergence_BRT: Tensor | None = None
     sampling_logps_BRT: Tensor | None = None
     advantages_BRT: Tensor | None = None
+    weights_BR: Tensor | None = None
 
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""
@@ -140,6 +142,14 @@ class Loss(Spec):
             response_S: the number of the response that each position belongs to.
         """
         raise NotImplementedError
+
+    def rescaled(self, gaps: Sequence[float], lengths: Sequence[int]) -> list[float]:
+        """The gaps in score of all pairs of a data set as this loss takes them; asked for where `needs_scores`.
+
+        Args:
+            lengths: tokens of the preferred responses.
+        """
+        return list(gaps)
 
     @abstractmethod
     def units(self, lengths_BR: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ def cut(model: Any, keep: int) -> Any:
     )
     stay = nn.ModuleList(stack[n] for n in kept(layers, keep))
     for number, layer in enumerate(stay):
+        module: Any
         for module in layer.modules():
             if hasattr(module, "layer_idx"):
                 module.layer_idx = number  # where the cache keeps what this layer has seen

@@ -10,6 +10,7 @@ from plad.studies.real_pairs import real_pairs
 from plad.studies.scaling import scaling
 from plad.studies.table1 import make_table1
 from plad.studies.ts_gap import ts_gap
+from plad.studies.tune import tune
 
 FIGURES = {
     "real-pairs": real_pairs,
@@ -22,4 +23,4 @@ FIGURES = {
     "beyond": beyond,
 }
 
-__all__ = ["FIGURES", "make_ablations", "make_table1"]
+__all__ = ["FIGURES", "make_ablations", "make_table1", "tune"]

@@ -49,8 +49,8 @@ def draw_rows(figure: Figure, verdict: str, rows: Rows, recipe: str) -> tuple[st
     """The SVG, and the page in HTML."""
     # Drawing needs matplotlib, which takes most of a second to import.
     from plad.report.figure import standalone
-    from plad.report.study import StudyPage, StudyRow, render_study
-    from plad.report.table import Cell
+    from plad.report.study import StudyPage, render_study
+    from plad.report.table import Cell, PageRow
     from plad.studies.figure_page import chart_of
 
     chart = chart_of(figure)
@@ -59,7 +59,7 @@ def draw_rows(figure: Figure, verdict: str, rows: Rows, recipe: str) -> tuple[st
         kicker=f"study {figure.name} · seeds {', '.join(map(str, figure.seeds))}",
         verdict=verdict,
         support=(),
-        rows=tuple(StudyRow(row["setting"], "plad", tuple(Cell(*cell) for cell in _cells(row))) for row in rows),
+        rows=tuple(PageRow(row["setting"], "plad", tuple(Cell(*cell) for cell in _cells(row))) for row in rows),
         note=f"Shares in per cent; small figures are 95 % intervals. {figure.note}",
         charts=(chart,),
         recipe=recipe,

@@ -66,6 +66,7 @@ def sequences(model: nn.Module, batch: Batch, teacher: Teacher | None = None) ->
         divergence_BRT=placed(values[2]) if teacher else None,
         sampling_logps_BRT=placed(batch.get("sampling_logps")),
         advantages_BRT=placed(batch.get("advantages")),
+        weights_BR=batch.get("weights"),
     )
 
 
