@@ -108,7 +108,7 @@ def run(
 
     Args:
         force: stages to run again whatever the folder records.
-        beside: other run folders; what one of them has done from equal settings is taken from there.
+        beside: other run folders; what one of them has done from equal settings, or scored, is taken from there.
 
     Raises:
         PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
@@ -116,7 +116,7 @@ def run(
     for name in (*force, *([only] if only else [])):
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
-    run = Run(folder)
+    run = Run(folder, beside)
     with _room_on_disk(folder), run.lock():
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
