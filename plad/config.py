@@ -23,9 +23,11 @@ from plad.generation.hf import HF
 from plad.losses import LOSSES, RankingCalibration
 from plad.methods import METHODS, SFT, Method, Plad, SeqKD
 from plad.models import MODELS, Lora, PromptFormat
+from plad.presets import beneath, preset
 from plad.scoring import SCORERS, Length
-from plad.scoring.judging import is_pairwise, needs_training
+from plad.scoring.judging import is_pairwise, needs_training, same_model
 from plad.spec import Spec, variant
+from plad.training.guard import Guard
 from plad.training.run import Optimisation
 from plad.training.stored import TeacherLogits
 
@@ -74,6 +76,12 @@ class Distillation(Training):
         None,
         description="keep on disk what the teacher says along fixed text, in place of the teacher beside the student",
     )
+    guard: Guard | None = Field(
+        None, description="look at the student as it learns, and tell or act where it collapses"
+    )
+    keep: Literal["last", "best"] = Field(
+        "last", description="best: the student of the look with the highest validation win rate, by evaluate.judge"
+    )
 
     def settings_of(self, method: Method) -> Distillation:
         """Those of a method's own training: its rate, batch and rank where it names them."""
@@ -111,6 +119,17 @@ class Sample(Sampling):
     backend: Backend = Field(HF(), description="what runs a model whose weights are here")
 
 
+class PairAudit(Spec):
+    """Whether the teacher's answers are the better ones, asked before training of a scorer or a pairwise judge."""
+
+    scorer: Scorer | None = Field(None, description="pairs.scorer where null")
+    prompts: int = Field(200, ge=1, description="pairs looked at, one a prompt; an action is about all of them")
+    action: Literal["keep", "flip", "drop", "weight"] = Field(
+        "keep", description="what becomes of a pair whose rejected answer is the better one; weight: by how sure it is"
+    )
+    by_judge: bool = Field(False, description="let it be evaluate.judge, whose taste training then learns")
+
+
 class Pairing(Spec):
     """How pairs are made. The scorer is used where the loss needs scores, or answers are chosen or ordered by them."""
 
@@ -124,6 +143,7 @@ class Pairing(Spec):
     )
     real_share: float = Field(0.0, ge=0, le=1, description="ρ, the share of pairs that the scorer orders")
     hygiene: Hygiene = Hygiene()
+    audit: PairAudit | None = None
 
 
 class CalibrationCheck(Spec):
@@ -249,17 +269,18 @@ class Recipe(Spec):
                 f"only a model whose weights are here can be fine-tuned, but the teacher is of type "
                 f"{self.teacher.model.type}. Set it to null.",
             )
-        loss, pairs = self.distill.loss, self.pairs
+        pairs = self.pairs
         if self.distill.rounds > 1 and self.distill.method.learns_from != "pairs":
             yield (
                 "distill.rounds",
                 f"a round makes new pairs, but a method of type {self.distill.method.type} learns from "
                 f"{self.distill.method.learns_from}. Set it to 1, or use `type: plad`.",
             )
-        if self._scores_needed and pairs.scorer is None:
+        yield from self._guard_problems()
+        if self._needing_scores and pairs.scorer is None:
             yield (
                 "distill.loss",
-                f"a loss of type {loss.type} needs scores, but pairs.scorer is null. "
+                f"a loss of type {self._needing_scores[0]} needs scores, but pairs.scorer is null. "
                 "Name a scorer there (such as `type: embedding`), or use `type: ranking`.",
             )
         yield from self._sample_problems()
@@ -269,8 +290,10 @@ class Recipe(Spec):
                 f"a share of {pairs.real_share} is ordered by a scorer, but pairs.scorer is null. "
                 "Name one there (such as `type: embedding`), or set the share to 0.",
             )
+        yield from self._audit_problems()
         for name, method in self.methods.items():
-            if self.distill.teacher_logits and (loss := method.objective(self.distill.loss)).rollout():
+            loss: Any = method.objective(self.distill.loss)
+            if self.distill.teacher_logits and loss.rollout():
                 yield (
                     "distill.teacher_logits",
                     f"method {name} draws its text as it trains, and a {loss.type} must ask the teacher about it. "
@@ -318,6 +341,56 @@ class Recipe(Spec):
                 "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
             )
 
+    def _guard_problems(self) -> Iterator[tuple[str, str]]:
+        """A best step that nobody looks for, or an anchor that is not there to be raised."""
+        guard, loss = self.distill.guard, self.distill.method.objective(self.distill.loss)
+        if self.distill.keep == "best" and guard is None:
+            yield (
+                "distill.keep",
+                "the best is of the steps that a guard looks at, but distill.guard is null. "
+                "Set it, such as `guard: {every: 50}`, or keep the last.",
+            )
+        if guard is not None and guard.action == "anchor" and not hasattr(loss, "anchor"):
+            yield (
+                "distill.guard",
+                f"its action raises the anchor of the loss, but a loss of type {loss.type} has none. "
+                "Choose tell, stop or lower.",
+            )
+
+    def _audit_problems(self) -> Iterator[tuple[str, str]]:
+        """Nobody to audit the pairs, or one who must not."""
+        if (audit := self.pairs.audit) is None:
+            return
+        if self.auditor is None:
+            yield (
+                "pairs.audit",
+                "an audit is for a scorer to make, but neither pairs.audit.scorer nor pairs.scorer names one. "
+                "Name one (such as `type: embedding`).",
+            )
+        elif needs_training(self.auditor):
+            yield (
+                "pairs.audit",
+                f"{self.auditor.type} is a scorer to train, and only evaluate.judge is trained. "
+                "Give the `folder` of one that was trained (`plad train-reward` makes one).",
+            )
+        elif self.audits_by_judge and not audit.by_judge:
+            yield (
+                "pairs.audit",
+                f"the scorer of the audit, {self.auditor.type}, is evaluate.judge too, so that training would learn "
+                "the judge's taste and evaluation would reward it. Name another, or set by_judge: true, "
+                "and the report says so.",
+            )
+
+    @property
+    def auditor(self) -> Any:
+        """Who audits the pairs."""
+        return (self.pairs.audit.scorer if self.pairs.audit else None) or self.pairs.scorer
+
+    @property
+    def audits_by_judge(self) -> bool:
+        """Whether that is evaluate.judge."""
+        return same_model(self.auditor, self.evaluate.judge)
+
     def sampling_of(self, name: str) -> Sample:
         """How a model answers the distillation half; the teacher may give another number of answers."""
         own = self.teacher.samples if name == "teacher" else None
@@ -326,11 +399,13 @@ class Recipe(Spec):
     @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
-        return self._scores_needed or self.pairs.real_share > 0 or self.pairs.positives == "best"
+        return bool(self._needing_scores) or self.pairs.real_share > 0 or self.pairs.positives == "best"
 
     @property
-    def _scores_needed(self) -> bool:
-        return any(method.objective(self.distill.loss).needs_scores for method in self.methods.values())
+    def _needing_scores(self) -> list[str]:
+        """The types of the losses that look at scores."""
+        losses: list[Any] = [method.objective(self.distill.loss) for method in self.methods.values()]
+        return [loss.type for loss in losses if loss.needs_scores]
 
     def seed_for(self, purpose: str) -> int:
         """A seed for one purpose, from 0 to 2³¹ − 1, so that no two stages draw the same numbers."""
@@ -354,7 +429,18 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     data, marks = _parse(read_recipe_text(path), path)
     for override in overrides:
         _override(data, override, marks)
-    return _validated(data, marks, path)
+    return _validated(_preset(data, marks, path), marks, path)
+
+
+def _preset(data: dict[str, Any], marks: Marks, path: Path) -> dict[str, Any]:
+    """The recipe with the settings that its `preset:` stands for, where it has none of its own."""
+    if "preset" not in data:
+        return data
+    try:
+        settings = preset(data["preset"])
+    except PladError as error:
+        raise PladError(f"{_where(['preset'], marks, path)}: preset: {error}") from None
+    return beneath(settings, {key: value for key, value in data.items() if key != "preset"})
 
 
 def _validated(data: Mapping[str, Any], marks: Marks, path: Path) -> Recipe:

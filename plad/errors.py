@@ -11,6 +11,10 @@ class PladError(Exception):
     """
 
 
+class DivergedError(PladError):
+    """A training whose loss is no longer a number: settings of another kind may do better."""
+
+
 def nearest(word: str, words: list[str] | tuple[str, ...]) -> str:
     """`" Did you mean 'x'?"` for the name in `words` nearest to `word`, or an empty string."""
     import difflib

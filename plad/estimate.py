@@ -4,46 +4,29 @@ Tokens are counted on the task's own prompts. An answer is taken to be as long a
 as long as the recipe lets it be. What a server has answered before is in the store and costs nothing; of a model whose
 weights are here that is known once the run has them. FLOPs are 2 a weight and token forwards, 4 more for training (2
 where the weights themselves are frozen, under LoRA): Kaplan et al. 2020, section 2.1. Hours are FLOPs over what the
-machine reaches, so within a factor of two or three; the judge, the scorer and loading are not in them.
+machine reaches, so within a factor of two or three; judges and scorers whose weights are here are not in them, nor is
+loading.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
 from plad.config import Recipe, Sample, Training
 from plad.data import SplitData, split
-from plad.errors import PladError, nearest
 from plad.generation import OpenAI, Sampling, Store, Usage
 from plad.generation.cached import unanswered
 from plad.generation.openai import OpenAIGenerator
 from plad.losses import Loss
+from plad.methods import Text, answered_by
 from plad.models.prompts import Formatter
 from plad.records import Prompt
 from plad.report.numbers import duration
-
-GPUS = {
-    "t4": 65e12,
-    "v100": 125e12,
-    "rtx3090": 71e12,
-    "rtx4090": 165e12,
-    "l4": 121e12,
-    "l40s": 362e12,
-    "a100": 312e12,
-    "h100": 989e12,
-    "h200": 989e12,
-}
-"""Dense 16-bit FLOP/s by the makers' data sheets."""
-
-TRAINING_SHARE, SAMPLING_SHARE = 0.4, 0.15
-"""What training and batched decoding commonly reach of a GPU's data sheet; a rule of thumb, not measured here."""
-
-MACHINE_SHARE = 0.6
-"""What both reached of a measured matrix product on two CPU cores."""
+from plad.scoring.judging import paid_for
+from plad.speed import Speed
 
 _COUNTED = 500
 
@@ -69,47 +52,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Lengths:
-    """Mean tokens of a prompt and of a reference with its end token, under one model's tokenizer."""
+    """Mean tokens of a prompt, of a reference with its end token, and of a character, under one model's tokenizer."""
 
     prompt: float
     answer: float
-
-
-@dataclass(frozen=True)
-class Speed:
-    """FLOP/s that training and sampling reach."""
-
-    training: float
-    sampling: float
-
-
-def gpu_speed(name: str) -> Speed:
-    """What a GPU commonly reaches.
-
-    Raises:
-        PladError: it is not among those known.
-    """
-    key = name.lower().replace(" ", "").replace("-", "")
-    if key not in GPUS:
-        raise PladError(f"there is no GPU {name!r} in the table.{nearest(key, list(GPUS))} Known: {', '.join(GPUS)}.")
-    return Speed(TRAINING_SHARE * GPUS[key], SAMPLING_SHARE * GPUS[key])
-
-
-def machine_speed(seconds: float = 0.5) -> Speed:
-    """What this machine reaches, from products of matrices of 1,024 × 1,024 for about `seconds`."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    one = torch.randn(1024, 1024, device=device, dtype=torch.bfloat16 if device == "cuda" else torch.float32)
-    (one @ one).sum().item()
-    started, products = time.perf_counter(), 0
-    while (spent := time.perf_counter() - started) < seconds:
-        (one @ one).sum().item()
-        products += 1
-    reached = products * 2 * 1024**3 / spent
-    if device == "cuda":
-        return Speed(TRAINING_SHARE * reached, SAMPLING_SHARE * reached)
-    return Speed(MACHINE_SHARE * reached, MACHINE_SHARE * reached)
+    per_character: float
 
 
 def estimate(recipe: Recipe, speed: Speed, store: Store | None = None) -> list[Line]:
@@ -145,12 +92,15 @@ class _Estimate:
                 found.append(self._training(f"sft/{name}", name, len(data.train), sft, responses=1))
         for name in ("teacher", "student"):
             found.append(self._asked(f"sample/{name}", name, data.distill, recipe.sampling_of(name), f"sample {name}"))
+        learnt = round(recipe.distill.share * len(data.distill))
+        found += self._kept_logits(learnt)
         for name, method in recipe.methods.items():
             pairs = 1 + (recipe.sample.samples if recipe.pairs.negatives == "all" else 1)
             responses = {"both": 2, "pairs": pairs}.get(method.learns_from, 1)
-            settings, learnt = recipe.distill.settings_of(method), round(recipe.distill.share * len(data.distill))
-            beside = self._beside(method.objective(recipe.distill.loss))
-            found.append(self._training(f"distill/{name}", "student", learnt, settings, responses, beside))
+            settings, beside = recipe.distill.settings_of(method), self._beside(method.objective(recipe.distill.loss))
+            # The steps are counted by the pairs, whatever they are taken on.
+            line = self._training(f"distill/{name}", "student", learnt, settings, responses, beside)
+            found.append(replace(line, prompts=self._examples(method.learns_from, learnt)))
         if recipe.distill.rounds > 1:
             # The last method is the one that goes through the rounds, and the last line its first.
             found += self._further_rounds(found[-1], learnt)
@@ -164,7 +114,9 @@ class _Estimate:
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
             found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
-        return found
+        others = {f"evaluate/also-{name}": scorer for name, scorer in recipe.evaluate.others.items()}
+        judges = {"evaluate/verdicts": recipe.evaluate.judge, **others}
+        return found + [self._compared(task, judge, tested) for task, judge in judges.items() if paid_for(judge)]
 
     def _further_rounds(self, first: Line, learnt: int) -> list[Line]:
         """All that the recipe allows: what each is checked by, and from the second on its answers and training."""
@@ -178,6 +130,28 @@ class _Estimate:
             found.append(self._answers(f"{first.task}@{number}/check", "student", held_out, testing))
         return found
 
+    def _examples(self, text: Text, learnt: int) -> int:
+        """The prompts that a method learns from."""
+        return len(self.data.train) if text == "references" else learnt
+
+    def _kept_logits(self, learnt: int) -> list[Line]:
+        """The teacher's one pass along each text of which the recipe keeps what it says."""
+        recipe, length = self.recipe, self.lengths["student"]
+        if recipe.distill.teacher_logits is None:
+            return []
+        inside = [m for m in recipe.methods.values() if m.objective(recipe.distill.loss).needs_teacher]
+        found = []
+        for text in dict.fromkeys(method.learns_from for method in inside):
+            examples = self._examples(text, learnt)
+            # Of several answers each is an example; those of both models stand behind one prompt.
+            samples = min((recipe.sampling_of(name).samples for name in answered_by(text)), default=1)
+            prompt_tokens = round(examples * samples * length.prompt)
+            tokens = round(examples * samples * (2 if text == "both" else 1) * length.answer)
+            flops = 2.0 * self.weights.get("teacher", 0) * (prompt_tokens + tokens)
+            hours = flops / self.speed.training / 3600
+            found.append(Line(f"distill/logits/{text}", examples, prompt_tokens, tokens, flops, hours))
+        return found
+
     def _count(self, name: str, model: Any) -> Formatter:
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
         formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
@@ -188,8 +162,9 @@ class _Estimate:
     def _beside(self, loss: Loss) -> float:
         """FLOPs a token beside the student's training: the teacher's passes, and what draws the text as it trains."""
         teacher, rollout = self.weights.get("teacher", 0), loss.rollout()
-        drawing = self.weights["student"] + (teacher if rollout and rollout.teacher_share else 0)
-        return 2.0 * ((teacher if loss.needs_teacher else 0) + (drawing if rollout else 0))
+        drawing = self.weights["student"] + (teacher if rollout and rollout.asks_teacher else 0)
+        reads = loss.needs_teacher and self.recipe.distill.teacher_logits is None
+        return 2.0 * ((teacher if reads else 0) + (drawing if rollout else 0))
 
     def _training(
         self, task: str, name: str, examples: int, settings: Training, responses: int, beside: float = 0.0
@@ -231,6 +206,20 @@ class _Estimate:
             money_at_most=model.price.of(most),
             kept=len(wanted) * sampling.samples - asked,
         )
+
+    def _compared(self, task: str, judge: Any, prompts: Sequence[Prompt]) -> Line:
+        """A judge behind a server: every model against the references, and all but one against the initial student.
+
+        Each comparison is two requests. Equal and empty answers are not asked for, so this is the most there may be.
+        """
+        requests = 2 * len(prompts) * (2 * (2 + len(self.recipe.methods)) - 1)
+        length = self.lengths["student"]
+        rubric = length.per_character * len(judge.template)
+        prompt_tokens = round(requests * (rubric + length.prompt + 2 * length.answer))
+        usage = Usage(prompt_tokens, requests * judge.max_new_tokens)
+        money = judge.model.price.of(usage)
+        hours = _paced(judge.model, requests, usage)
+        return Line(task, len(prompts), prompt_tokens, usage.tokens, 0.0, hours, requests, money, money)
 
     def _answers(self, task: str, name: str, prompts: int, sampling: Sampling) -> Line:
         role = "teacher" if name == "teacher" else "student"
@@ -307,12 +296,12 @@ def _fitting(data: SplitData, formatters: Sequence[Formatter]) -> SplitData:
 
 
 def _lengths(formatter: Formatter, data: SplitData) -> Lengths:
-    def mean(prompts: Sequence[Prompt], tokens: Callable[[Prompt], int]) -> float:
-        return fmean(map(tokens, prompts[:_COUNTED]))  # in the order of hashes: a fair sample
-
     limit = formatter.spec.max_prompt_tokens
     kept = [prompt for prompt in data.distill[:_COUNTED] if formatter.fits(prompt.prompt)]
+    references = [prompt.reference or "" for prompt in data.train[:_COUNTED]]  # in the order of hashes: a fair sample
+    answers = [len(formatter.response_ids(reference)) for reference in references]
     return Lengths(
-        mean(kept, lambda prompt: len(formatter.prompt_ids(prompt.prompt))) if kept else float(limit),
-        mean(data.train, lambda prompt: len(formatter.response_ids(prompt.reference or ""))),
+        fmean(len(formatter.prompt_ids(prompt.prompt)) for prompt in kept) if kept else float(limit),
+        fmean(answers),
+        sum(answers) / max(1, sum(map(len, references))),
     )

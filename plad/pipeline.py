@@ -35,6 +35,10 @@ CHOICES = ("positives", "negatives")
 """Settings of pairs that choose among several answers."""
 
 
+LATER = {"guard": None, "keep": "last", "anchor": 0.0}
+"""Settings of distillation and of methods that came later, and the values at which they have no say."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One resumable piece of work."""
@@ -73,11 +77,14 @@ def plan(recipe: Recipe) -> list[Task]:
     tasks += [_logits(recipe, text, data) for text in _texts(recipe)]
     judge = _judge(recipe, data)
     *compared, subject = recipe.methods.items()
+    # Which step of a training is kept may be for the judge to say.
+    tasks += [judge] if recipe.distill.keep == "best" else []
     tasks += [_distill(recipe, name, method, data) for name, method in compared]
+    after = [] if recipe.distill.keep == "best" else [judge]
     if recipe.distill.rounds == 1:
-        return [*tasks, _distill(recipe, *subject, data), judge, *_evaluate(recipe, data)]
+        return [*tasks, _distill(recipe, *subject, data), *after, *_evaluate(recipe, data)]
     # Whether a round is followed by another is for the judge to say.
-    return [*tasks, judge, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
+    return [*tasks, *after, *_rounds(recipe, *subject, data), *_evaluate(recipe, data)]
 
 
 def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
@@ -101,7 +108,7 @@ def run(
 
     Args:
         force: stages to run again whatever the folder records.
-        beside: other run folders; what one of them has done from equal settings is taken from there.
+        beside: other run folders; what one of them has done from equal settings, or scored, is taken from there.
 
     Raises:
         PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
@@ -109,7 +116,7 @@ def run(
     for name in (*force, *([only] if only else [])):
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
-    run = Run(folder)
+    run = Run(folder, beside)
     with _room_on_disk(folder), run.lock():
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
@@ -137,6 +144,8 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "white_box": stages.white_box(recipe),
         "beside": [*data["evaluate"]["also"], calibration.get("scorer")],
     }
+    if "audit" in data["pairs"]:
+        settings["audit"] = data["pairs"]["audit"]
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
 
@@ -150,6 +159,8 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
     teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
+    if chosen["audit"] is None:
+        del chosen["audit"]
     return data | {"teacher": teacher, "pairs": chosen}
 
 
@@ -158,6 +169,8 @@ def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
     pairs = data["pairs"]
     settings = {"pairs": pairs if recipe.scores_pairs else None, "hygiene": pairs["hygiene"]}
     settings |= {key: pairs[key] for key in CHOICES if key in pairs} | _share(data)
+    if "audit" in pairs:
+        settings["audit"] = pairs["audit"] | {"scorer": pairs["audit"]["scorer"] or pairs["scorer"]}
     return settings | ({"normalise": _normalise(data)} if pairs.get("negatives") == "hardest" else {})
 
 
@@ -169,6 +182,11 @@ def _share(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _normalise(data: Mapping[str, Any]) -> str:
     return str(data["distill"]["loss"]["normalise"])
+
+
+def _once(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """How a model answers where it gives one answer, however many it gives to be learnt from."""
+    return {**sampling, "samples": 1}
 
 
 def _trained(recipe: Recipe, name: str) -> str:
@@ -218,16 +236,33 @@ def _logits(recipe: Recipe, text: Text, data: Mapping[str, Any]) -> Task:
 
 def _distill(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> Task:
     apart = ("method", "loss", "rounds", "replay", "share", "teacher_logits")
-    optimisation = {key: value for key, value in data["distill"].items() if key not in apart}
+    optimisation = _said({key: value for key, value in data["distill"].items() if key not in apart})
     if method.calibrated:
-        optimisation["loss"] = data["distill"]["loss"]
-    settings = _share(data) | {"distill": optimisation, "method": method.model_dump(mode="json")}
-    if method.learns_from == "samples":
+        optimisation["loss"] = _scored_alike(data["distill"]["loss"])
+    settings = _share(data) | {"distill": optimisation, "method": _own(method)}
+    if method.learns_from == "samples" or recipe.distill.guard:
         settings["max_new_tokens"] = data["sample"]["max_new_tokens"]
-    after = ["prepare", "sft/student", "pair"]
+    after = ["prepare", "sft/student", "pair", *(["evaluate/judge"] if recipe.distill.keep == "best" else [])]
     if recipe.distill.teacher_logits and name in stages.white_box(recipe):
         after.append(f"distill/logits/{method.learns_from}")
     return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
+
+
+def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what recipes that were run before did not have, where it has no say."""
+    return {key: value for key, value in settings.items() if key not in LATER or value != LATER[key]}
+
+
+def _own(method: Method) -> dict[str, Any]:
+    """A method's settings, with a loss of its own."""
+    settings = _said(method.model_dump(mode="json"))
+    return settings | ({"loss": _scored_alike(settings["loss"])} if settings.get("loss") else {})
+
+
+def _scored_alike(loss: Mapping[str, Any]) -> dict[str, Any]:
+    """A calibration loss, without a scale where that is the scorer's own."""
+    plain = loss.get("scale") == "score"
+    return {key: value for key, value in loss.items() if not (plain and key in ("scale", "bands"))}
 
 
 def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) -> list[Task]:
@@ -256,7 +291,7 @@ def _check_round(
     recipe: Recipe, name: str, number: int, data: Mapping[str, Any], asked: Mapping[str, Any] | None = None
 ) -> Task:
     """With the initial student, which is round 0, the teacher answers too."""
-    settings = {"sampling": data["evaluate"]["sampling"] or data["sample"], **(asked or {})}
+    settings = {"sampling": _once(data["evaluate"]["sampling"] or data["sample"]), **(asked or {})}
     trained = [f"distill/{name}@{number}"] if number else ["sft/student", _trained(recipe, "teacher")]
     before = [f"distill/{name}@{number - 1}/check"] if number else []
     work, after = partial(stages.check_round, name=name, number=number), [*trained, *before, "evaluate/judge"]
@@ -265,7 +300,7 @@ def _check_round(
 
 def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     taught = ("judge", "judge_prompts", "judge_samples")
-    judge = {"sample": data["sample"]} | {name: data["evaluate"][name] for name in taught}
+    judge = {"sample": _once(data["sample"])} | {name: data["evaluate"][name] for name in taught}
     made = ["judge"] if recipe.evaluate.trains_judge else []
     return _task("evaluate/judge", stages.train_judge, judge, ["prepare", "sft/student"], *made)
 
@@ -273,7 +308,7 @@ def _judge(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     tasks = []
     names = ["teacher", "student", *recipe.methods]
-    sampling = {"sampling": data["evaluate"]["sampling"] or data["sample"], "split": data["evaluate"]["split"]}
+    sampling = {"sampling": _once(data["evaluate"]["sampling"] or data["sample"]), "split": data["evaluate"]["split"]}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
     for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [_trained(recipe, name), "evaluate/judge"]

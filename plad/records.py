@@ -84,7 +84,10 @@ class Generation(Record):
 
 @dataclass(frozen=True)
 class PreferencePair(Record):
-    """Two responses to one prompt, `chosen` preferred over `rejected`, with scores where a scorer gave them."""
+    """Two responses to one prompt, `chosen` preferred over `rejected`, with scores where a scorer gave them.
+
+    `weight`: what the pair counts for in a loss, where that is not 1.
+    """
 
     id: str
     prompt: PromptText
@@ -92,6 +95,7 @@ class PreferencePair(Record):
     rejected: str
     chosen_score: float | None = None
     rejected_score: float | None = None
+    weight: float | None = None
 
     def swap(self) -> PreferencePair:
         """The same pair with the preference turned round."""

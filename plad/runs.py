@@ -42,10 +42,10 @@ RECORDED = ("plad", "torch", "transformers", "peft", "accelerate", "datasets", "
 
 
 class Run:
-    """One run folder."""
+    """One run folder, and those beside it that have things in common with it."""
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, beside: Sequence[Path] = ()):
+        self.folder, self.beside = folder, tuple(beside)
 
     def path(self, *parts: str) -> Path:
         """A path inside the folder."""

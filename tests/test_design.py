@@ -14,8 +14,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "template", "database", "changes"},  # import nothing of ours
-    {"spec", "records"},
+    {"errors", "progress", "database", "changes"},  # import nothing of ours
+    {"spec", "records", "speed", "presets"},
+    {"template"},
     {"runs", "report"},
     {"data", "models", "losses", "status"},
     {"generation"},  # renders prompts and reads answers by models.prompts

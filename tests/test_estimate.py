@@ -12,9 +12,9 @@ from tiny_run import RECIPE, finished, write_recipe
 
 from plad.cli import main
 from plad.config import load_recipe
-from plad.errors import PladError
-from plad.estimate import Line, Speed, estimate, gpu_speed, machine_speed, table
+from plad.estimate import Line, estimate, table
 from plad.models.prompts import PromptFormat
+from plad.speed import Speed
 
 OWN = RECIPE[RECIPE.index("teacher:") : RECIPE.index("student:")]
 API = """\
@@ -54,6 +54,36 @@ def test_the_estimate_of_a_run_is_of_that_run(tiny_recipe: Path, finished_run: P
     assert plad.prompt_tokens == round(16 * tokens / len(distill))
     assert plad.tokens == pytest.approx(2 * sft.tokens / 10, abs=1)
     assert plad.flops == 4.0 * weights * (plad.prompt_tokens + plad.tokens), "an adapter's weights alone have gradients"
+
+
+def test_a_method_learns_from_the_half_that_its_text_is_of(tiny_recipe: Path, finished_run: Path) -> None:
+    """References are of the training half; the steps are counted by the pairs either way, and so is the cost."""
+    splits = json.loads((finished_run / "data" / "summary.json").read_text())["splits"]
+    epoch = ("baselines.kd={}", "baselines.minillm={}", "distill.max_steps=null", "distill.epochs=1")
+    found = by_task(tiny_recipe, *epoch)
+    assert splits["train"] != splits["distill"]
+    for name, split in (("sft", "train"), ("kd", "train"), ("seqkd", "distill"), ("minillm", "distill")):
+        assert found[f"distill/{name}"].prompts == splits[split], name
+    assert found["distill/sft"].flops == found["distill/seqkd"].flops
+    summary = finished(finished_run)["distill/sft"]["summary"]
+    assert found["distill/sft"].prompts == summary["examples"]
+
+
+def test_what_the_teacher_says_is_counted_where_it_is_asked(tiny_recipe: Path, finished_run: Path) -> None:
+    """Beside the student at every step, or once along the whole of a text, of which two methods have one."""
+    methods = ("baselines.kd={}", "baselines.hot={type: kd, temperature: 2}", "baselines.f_js={}")
+    beside, kept = by_task(tiny_recipe, *methods), by_task(tiny_recipe, *methods, "distill.teacher_logits={}")
+    assert kept.keys() - beside.keys() == {"distill/logits/references", "distill/logits/both"}
+    teacher = finished(finished_run)["sft/teacher"]["summary"]["parameters"]
+    along, sft = kept["distill/logits/references"], beside["distill/sft"]
+    assert along.prompts == sft.prompts
+    assert along.flops == 2.0 * teacher * (along.prompt_tokens + along.tokens)
+    # The 16 examples of the steps, and the whole of the training half.
+    assert along.tokens / along.prompts == pytest.approx(sft.tokens / 16, rel=0.02)
+    both = kept["distill/logits/both"]
+    assert both.tokens / both.prompts == pytest.approx(2 * sft.tokens / 16, rel=0.02)
+    assert kept["distill/kd"].flops == sft.flops
+    assert beside["distill/kd"].flops == sft.flops + 2.0 * teacher * (sft.prompt_tokens + sft.tokens)
 
 
 def test_what_the_run_will_drop_costs_nothing(tiny_recipe: Path, finished_run: Path) -> None:
@@ -108,12 +138,20 @@ def test_the_table_adds_up_and_speaks_of_the_budget() -> None:
     assert "budget" not in table(lines, budget=5.0)
 
 
-def test_speeds() -> None:
-    assert gpu_speed("A100") == Speed(0.4 * 312e12, 0.15 * 312e12)
-    assert gpu_speed("RTX 4090").training == 0.4 * 165e12
-    with pytest.raises(PladError, match=r"there is no GPU 'h1000' in the table\. Did you mean 'h100'\?"):
-        gpu_speed("h1000")
-    assert 1e8 < machine_speed(0.05).sampling < 1e16
+def test_money_of_a_judge_on_a_server_that_is_not_asked(tiny_recipe: Path) -> None:
+    judge = "{type: judge, model: {type: openai, model: big, price: {input: 10.0, output: 30.0}}, max_new_tokens: 50}"
+    found = by_task(tiny_recipe, f"evaluate.also=[{judge}]")
+    line = found["evaluate/also-judge"]
+    # All against the references, all but the student against the student; in both orders.
+    models = sum(name.startswith("distill/") for name in found) + 2
+    assert line.requests == 2 * line.prompts * (models + models - 1)
+    assert line.prompts == found["evaluate/plad"].prompts
+    assert line.tokens == 50 * line.requests
+    assert line.money == line.money_at_most == pytest.approx((line.prompt_tokens * 10 + line.tokens * 30) / 1e6)
+    characters = len(load_recipe(tiny_recipe, [f"evaluate.also=[{judge}]"]).evaluate.also[0].template)
+    assert line.prompt_tokens > line.requests * characters / 20, "the rubric is sent with every question"
+    first = by_task(tiny_recipe, f"evaluate.judge={judge}", "evaluate.calibration=null")["evaluate/verdicts"]
+    assert first.requests == line.requests
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from plad.commands.report import report
 from plad.commands.reward import train_reward
 from plad.commands.stages import STAGE_COMMANDS, evaluate, run
 from plad.commands.study import study
+from plad.commands.tune import tune
 from plad.commands.watch import watch
 
 LOOKING = (status, watch, list_runs, show, diff)
@@ -23,6 +24,7 @@ COMMANDS = (
     estimate,
     cache,
     study,
+    tune,
     train_reward,
     completion,
 )

@@ -17,14 +17,16 @@ from plad.errors import PladError
 )
 @click.option("--teacher", default="HuggingFaceTB/SmolLM2-1.7B-Instruct", show_default=True, help="Hub id or folder.")
 @click.option("--student", default="HuggingFaceTB/SmolLM2-135M-Instruct", show_default=True, help="Hub id or folder.")
-def init(path: Path, data: str, teacher: str, student: str) -> None:
+@click.option("--preset", default="recommended", show_default=True, help="Settings: paper, or recommended.")
+def init(path: Path, data: str, teacher: str, student: str, preset: str) -> None:
     """Write a commented recipe for your own data and models to PATH."""
     from plad.template import recipe_text
 
     if path.exists():
         raise PladError(f"{path} is there already. Choose another name, or remove it.")
+    text = recipe_text(str(path), data, teacher, student, preset)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(recipe_text(str(path), data, teacher, student), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     click.echo(f"Wrote {path}. Look through it, then: plad run {path}")
 
 
@@ -57,8 +59,9 @@ def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json:
     quiet()
     from plad.config import load_recipe
     from plad.estimate import estimate as lines_of
-    from plad.estimate import gpu_speed, machine_speed, table
+    from plad.estimate import table
     from plad.generation import Store
+    from plad.speed import gpu_speed, machine_speed
 
     loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
     lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed(), Store.where_kept())

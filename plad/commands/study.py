@@ -48,6 +48,7 @@ FIGURES = {
     "judges": "Table 3: the same outputs under a reward model and a language model.",
     "case": "Figure 5: answers side by side, phrases of the source marked.",
     "ts-gap": "PLaD's gain by how far the teacher is ahead of the student.",
+    "beyond": "Beyond the paper: rounds, several answers a prompt, the anchor.",
 }
 
 

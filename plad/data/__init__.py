@@ -7,7 +7,8 @@ from plad.data.debian import Debian
 from plad.data.docstrings import Docstrings
 from plad.data.hh import HH
 from plad.data.hygiene import Hygiene
-from plad.data.pairs import PairResult, by_chance, make_pairs, one_each, reorder
+from plad.data.likeness import likeness
+from plad.data.pairs import PairResult, by_chance, drawn, make_pairs, one_each, reorder
 from plad.data.source import Source, prompt_id
 from plad.data.splits import SplitData, Splits, split
 from plad.data.table import Table
@@ -30,6 +31,8 @@ __all__ = [
     "SplitData",
     "Splits",
     "by_chance",
+    "drawn",
+    "likeness",
     "make_pairs",
     "one_each",
     "prompt_id",

@@ -85,6 +85,14 @@ def by_chance(pairs: Sequence[PreferencePair], seed: int) -> list[float]:
     return [value(pair) for pair in pairs]
 
 
+def drawn(pairs: Sequence[PreferencePair], count: int, seed: int) -> list[PreferencePair]:
+    """So many pairs by chance, of a prompt one at most, in the order of the pairs."""
+    apart = one_each(pairs, by_chance(pairs, seed))
+    chances = by_chance(apart, seed)
+    places = sorted(range(len(apart)), key=lambda place: chances[place])[:count]
+    return [apart[place] for place in sorted(places)]
+
+
 def reorder(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[PreferencePair]:
     """Order a share of the pairs by score in place of by model: the paper's ratio of real pairs, ρ.
 

@@ -1,6 +1,7 @@
 """The decoding loop that transformers' `generate` runs for us: rows that ended leave the batch, each row draws alone.
 
-Letters at the end of a name: B rows still going, T tokens, V vocabulary.
+What rows have in common is computed once: the beginning of all prompts, and a prompt that several rows continue.
+Letters at the end of a name: P prompts, B rows still going, T tokens, V vocabulary.
 """
 
 from __future__ import annotations
@@ -16,17 +17,19 @@ class Decoder:
     """One batch's loop, handed to `model.generate(custom_generate=…)`.
 
     Args:
-        seeds: one a row; None decodes greedily. A row's draws depend on its own seed alone.
+        prompts: for each row, the place of its prompt among the inputs of `generate`.
         end_id: the token that ends a row.
+        seeds: one a row; None decodes greedily. A row's draws depend on its own seed alone.
+        head: how many tokens all prompts begin with, which stand before any padding.
 
     Attributes:
         new_ids: what each row came to, its end token included.
     """
 
-    def __init__(self, rows: int, end_id: int, seeds: Sequence[int] | None):
-        self.end_id = end_id
+    def __init__(self, prompts: Sequence[int], end_id: int, seeds: Sequence[int] | None, head: int = 0):
+        self.prompts, self.end_id, self.head = list(prompts), end_id, head
         self.generators = [torch.Generator().manual_seed(seed) for seed in seeds or ()]
-        self.new_ids: list[list[int]] = [[] for _ in range(rows)]
+        self.new_ids: list[list[int]] = [[] for _ in prompts]
 
     @torch.inference_mode()
     def __call__(
@@ -35,15 +38,14 @@ class Decoder:
         """Called by `generate` with the encoder run, the cache made and the settings resolved."""
         for name in ("stopping_criteria", "synced_gpus", "streamer"):
             kwargs.pop(name, None)
-        going = list(range(len(input_ids)))
+        going = list(range(len(self.prompts)))
+        logits, kwargs = self._read(model, input_ids, kwargs)
+        index = torch.tensor(self.prompts, device=input_ids.device)
+        input_ids, logits, kwargs = input_ids[index], logits[index], _select(kwargs, index, len(input_ids))
         for step in range(generation_config.max_new_tokens):
-            fed = {"next_sequence_length": 1} if step else {"is_first_iteration": True}
-            inputs = model.prepare_inputs_for_generation(input_ids, **fed, **kwargs)
-            outputs = model(**inputs, return_dict=True)
-            scores_BV = logits_processor(input_ids, outputs.logits[:, -1].float())
-            next_B = self._next(scores_BV, going)
-            encoder_decoder = bool(model.config.is_encoder_decoder)
-            kwargs = model._update_model_kwargs_for_generation(outputs, kwargs, is_encoder_decoder=encoder_decoder)
+            if step:
+                logits, kwargs = _forward(model, input_ids, kwargs, next_sequence_length=1)
+            next_B = self._next(logits_processor(input_ids, logits.float()), going)
             input_ids = torch.cat([input_ids, next_B[:, None]], dim=1)
             for row, token in zip(going, next_B.tolist(), strict=True):
                 self.new_ids[row].append(token)
@@ -56,6 +58,20 @@ class Decoder:
                 going = [going[n] for n in keep]
         return input_ids
 
+    def _read(self, model: Any, input_ids_PT: Tensor, kwargs: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+        """The prompts: what all begin with as one row, which the cache then holds for each."""
+        if not self.head:
+            return _forward(model, input_ids_PT, kwargs, is_first_iteration=True)
+        prompts, tokens = input_ids_PT.shape
+        first = {
+            name: value[:1, : self.head] if isinstance(value, Tensor) and value.dim() == 2 else value
+            for name, value in kwargs.items()
+        }
+        _forward(model, input_ids_PT[:1, : self.head], first, is_first_iteration=True)
+        kwargs = _select(kwargs, torch.zeros(prompts, dtype=torch.long, device=input_ids_PT.device), 1)
+        rest = tokens - self.head
+        return _forward(model, input_ids_PT, kwargs, is_first_iteration=True, next_sequence_length=rest)
+
     def _next(self, scores_BV: Tensor, going: Sequence[int]) -> Tensor:
         """The likeliest token, or one drawn by inverting the cumulative distribution at the row's own number."""
         if not self.generators:
@@ -64,6 +80,15 @@ class Decoder:
         cumulative_BV = scores_BV.softmax(dim=-1).cumsum(dim=-1, dtype=torch.float64)
         point_B1 = torch.stack(drawn).to(cumulative_BV.device) * cumulative_BV[:, -1:]
         return torch.searchsorted(cumulative_BV, point_B1, right=True).squeeze(1).clamp(max=scores_BV.shape[1] - 1)
+
+
+def _forward(model: Any, input_ids: Tensor, kwargs: dict[str, Any], **fed: Any) -> tuple[Tensor, dict[str, Any]]:
+    """The logits of the last column, and what the next step is to be called with."""
+    outputs = model(**model.prepare_inputs_for_generation(input_ids, **fed, **kwargs), return_dict=True)
+    encoder_decoder = bool(model.config.is_encoder_decoder)
+    return outputs.logits[:, -1], model._update_model_kwargs_for_generation(
+        outputs, kwargs, is_encoder_decoder=encoder_decoder
+    )
 
 
 def _select(values: dict[str, Any], index: Tensor, rows: int) -> dict[str, Any]:

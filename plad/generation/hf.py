@@ -79,10 +79,11 @@ class HFGenerator:
 
         Only a batch that is wholly done is left out: the rest are computed as they would have been, to the last bit.
         """
-        have = set(done)
-        for batch in self._batches(prompts, sampling):
+        have, batches = set(done), list(self._batches(prompts, sampling))
+        head = self._head(batches, sampling.max_new_tokens)
+        for batch in batches:
             if any((row.prompt.id, row.sample) not in have for row in batch):
-                yield from self._batch(batch, sampling, seed)
+                yield from self._batch(batch, sampling, seed, head)
 
     def _batches(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[_Row]]:
         ids = {prompt.id: self.formatter.prompt_ids(prompt.prompt) for prompt in prompts}
@@ -94,30 +95,45 @@ class HFGenerator:
             yield rows[:size]
             rows = rows[size:]
 
-    def _batch(self, rows: Sequence[_Row], sampling: Sampling, seed: int) -> Iterator[Generation]:
+    def _batch(self, rows: Sequence[_Row], sampling: Sampling, seed: int, head: int) -> Iterator[Generation]:
         from plad.generation.decoding import Decoder
 
         shown = [" ".join(map(str, row.ids)) for row in rows]
         seeds = [draw_seed(seed, text, row.sample) for text, row in zip(shown, rows, strict=True)]
-        decoder = Decoder(len(rows), self.formatter.end_id, seeds if sampling.temperature > 0 else None)
+        prompts = {text: row.ids for text, row in zip(shown, rows, strict=True)}
+        places = [list(prompts).index(text) for text in shown]
+        decoder = Decoder(places, self.formatter.end_id, seeds if sampling.temperature > 0 else None, head)
         with _no_defaults(self.model):
-            inputs = self._padded([row.ids for row in rows])
+            inputs = self._padded(list(prompts.values()), head)
             self.model.generate(**inputs, **self._settings(sampling), custom_generate=decoder)
         for row, new_ids in zip(rows, decoder.new_ids, strict=True):
             text, finished = self.formatter.decode(new_ids)
             yield Generation(row.prompt.id, text, finished, tokens=len(new_ids), sample=row.sample)
 
-    def _padded(self, ids: list[list[int]]) -> dict[str, Any]:
-        """Left padding, so that every row's next token is its last column; an encoder's input pads on the right."""
+    def _head(self, batches: Sequence[Sequence[_Row]], new_tokens: int) -> int:
+        """How many tokens all prompts of a call begin with; 0 where a model can't read them apart from the rest.
+
+        That of all prompts, whichever batch they come to, so that an answer depends on neither batches nor resuming.
+        """
+        ids = [row.ids for batch in batches for row in batch]
+        if not ids or not _reads_apart(self.model, len(ids[0]) + new_tokens):  # longest first
+            return 0
+        low, high = min(ids), max(ids)  # what these two share, all share
+        same = next((n for n, (one, other) in enumerate(zip(low, high, strict=False)) if one != other), len(low))
+        return min(same, min(map(len, ids)) - 1)
+
+    def _padded(self, ids: list[list[int]], head: int) -> dict[str, Any]:
+        """Padding behind the head, so that a prompt ends with the last column; an encoder's input pads on the right."""
         import torch
 
         width, device = max(map(len, ids)), self.model.device
         tokens = torch.full((len(ids), width), self.formatter.end_id, device=device)
         mask = torch.zeros_like(tokens)
         for n, row in enumerate(ids):
-            columns = slice(0, len(row)) if self.model.config.is_encoder_decoder else slice(width - len(row), width)
-            tokens[n, columns] = torch.as_tensor(row, device=device)
-            mask[n, columns] = 1
+            start = 0 if self.model.config.is_encoder_decoder else width - len(row)
+            for columns, part in ((slice(0, head), row[:head]), (slice(start + head, start + len(row)), row[head:])):
+                tokens[n, columns] = torch.as_tensor(part, dtype=torch.long, device=device)
+                mask[n, columns] = 1
         return {"input_ids": tokens, "attention_mask": mask}
 
     def _settings(self, sampling: Sampling) -> dict[str, Any]:
@@ -135,6 +151,20 @@ class HFGenerator:
                 **(settings if drawn else {}),
             )
         }
+
+
+def _reads_apart(model: Any, width: int) -> bool:
+    """Whether padding between a prompt's beginning and its rest changes nothing, in rows of `width` tokens.
+
+    It does where a layer carries a state along the row, and where one counts a window along the row that is narrower.
+    """
+    config = model.config
+    if config.is_encoder_decoder or getattr(model, "_is_stateful", False):
+        return False
+    if set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}:
+        return False
+    windows = (getattr(config, name, None) for name in ("sliding_window", "window_size"))
+    return all(width <= window for window in windows if window)
 
 
 @contextmanager

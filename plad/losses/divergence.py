@@ -113,6 +113,27 @@ class TotalVariation(TokenDivergence):
         return (teacher_SV.softmax(-1) - student_SV.softmax(-1)).abs().sum(-1) / 2
 
 
+class DistiLLM2(TokenDivergence):
+    """`KL(p‖α·p + (1 − α)·q)` along the teacher's text, `KL(q‖(1 − α)·p + α·q)` along the initial student's.
+
+    The contrast of DistiLLM-2 (Ko et al. 2025, arXiv 2503.07067, section 3) of the skewed divergences of DistiLLM
+    (arXiv 2402.03898): the first raises what the teacher says, the second lowers what the student says and the teacher
+    would not. Response 0 is the teacher's text, response 1 the initial student's, and the gradient goes through the
+    mixtures. α is fixed: the paper's schedule of it, and of the share of each half, is left out.
+    """
+
+    responses: ClassVar[int] = 2
+
+    type: Literal["distillm2"] = "distillm2"
+    alpha: float = Field(0.1, gt=0, lt=1, description="share of a distribution itself in what it is compared with")
+
+    def divergence(self, student_SV: Tensor, teacher_SV: Tensor, response_S: Tensor) -> Tensor:
+        q_SV, p_SV = student_SV.log_softmax(-1), teacher_SV.log_softmax(-1)
+        first_S1 = (response_S == 0)[:, None]
+        own_SV, other_SV = torch.where(first_S1, p_SV, q_SV), torch.where(first_S1, q_SV, p_SV)
+        return kl(own_SV, mixture(own_SV, other_SV, self.alpha))
+
+
 class GKD(TokenDivergence):
     """`β·KL(p‖m) + (1 − β)·KL(q‖m)`, m = β·p + (1 − β)·q, along the student's own new samples.
 

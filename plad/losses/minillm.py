@@ -54,7 +54,7 @@ class MiniLLM(Loss):
         reward_BT = (p_BT - q_BT).detach()
         ratio_BT = (q_BT - sampling_BT).exp()
         single = (ratio_BT.detach() * kl_BT).sum()
-        long = -self._surrogate(ratio_BT, self._returns(reward_BT, length_B)).sum()
+        long = -clipped(ratio_BT, self._returns(reward_BT, length_B), self.clip).sum()
         text = self._text(sequences)
         metrics = {
             "reverse_kl": -reward_BT.sum(),
@@ -70,14 +70,15 @@ class MiniLLM(Loss):
         left_BT = length_B[:, None] - 1 - torch.arange(reward_BT.shape[1], device=reward_BT.device)
         return after_BT / left_BT.clamp(min=1)
 
-    def _surrogate(self, ratio_BT: Tensor, return_BT: Tensor) -> Tensor:
-        """`min(ρ·R, clip(ρ, 1 − ε, 1 + ε)·R)`, whose gradient is w·R·∇log q where it is not clipped."""
-        plain_BT = ratio_BT * return_BT
-        if self.clip is None:
-            return plain_BT
-        return torch.minimum(plain_BT, ratio_BT.clamp(1 - self.clip, 1 + self.clip) * return_BT)
-
     def _text(self, sequences: Sequences) -> Tensor:
         if sequences.lengths_BR.shape[1] < 2:
             return sequences.token_logps_BRT.new_zeros(())
         return -sequences.logps("mean")[:, 1].sum()
+
+
+def clipped(ratio_BT: Tensor, return_BT: Tensor, clip: float | None) -> Tensor:
+    """`min(ρ·R, clip(ρ, 1 − ε, 1 + ε)·R)`, whose gradient is ρ·R·∇log q where it is not clipped."""
+    plain_BT = ratio_BT * return_BT
+    if clip is None:
+        return plain_BT
+    return torch.minimum(plain_BT, ratio_BT.clamp(1 - clip, 1 + clip) * return_BT)

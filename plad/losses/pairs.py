@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import ClassVar
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from plad.losses.sequence import Loss, LossOutput, Normalisation, Sequences
@@ -28,12 +29,18 @@ class PairLoss(Loss):
     """A loss of pairs; response 0 is y⁺, the preferred one, and response 1 is y⁻.
 
     An example may have several y⁻, all computed in one pass over its prompt: each makes a pair with its y⁺, and the
-    loss is the mean over all pairs of the global batch.
+    loss is the mean over all pairs of the global batch, each by its weight where it has one.
+
+    Added is `− λ·log q(y⁺)`: a preference alone is content when both likelihoods fall, the rejected one faster.
 
     A subclass has a field or a class variable `normalise`: the likelihood that it compares, and that is logged.
     """
 
     responses: ClassVar[int] = 2
+
+    anchor: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="λ: weight of the chosen response's own likelihood; 0 is the paper"
+    )
 
     @abstractmethod
     def per_pair(self, sequences: Sequences) -> Tensor:
@@ -47,8 +54,13 @@ class PairLoss(Loss):
         """The sum over the pairs; logged are the likelihoods of both sides and how often they are in order."""
         normalise: Normalisation = getattr(self, "normalise", "mean")
         sequences = one_to_one(sequences)
-        chosen_B, rejected_B = sequences.logps(normalise).detach().unbind(-1)
+        logps_B2 = sequences.logps(normalise)
+        chosen_B, rejected_B = logps_B2.detach().unbind(-1)
         loss_B = self.per_pair(sequences)
+        if self.anchor:
+            loss_B = loss_B - self.anchor * logps_B2[:, 0]
+        if sequences.weights_BR is not None:
+            loss_B = loss_B * sequences.weights_BR[:, 1]
         return LossOutput(
             loss=loss_B.sum(),
             units=self.units(sequences.lengths_BR),

@@ -6,6 +6,7 @@ log-likelihood; neither has a reference model.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from plad.errors import PladError
+from plad.losses.gaps import Scale, comparable
 from plad.losses.pairs import PairLoss, one_to_one
 from plad.losses.sequence import LossOutput, Normalisation, Sequences
 
@@ -22,9 +24,6 @@ class Calibration(PairLoss):
 
     margin: float = Field(1.0, ge=0, allow_inf_nan=False, description="β: the gap in nats that a pair must reach")
     normalise: Normalisation = Field("mean", description="divide a sequence's log-likelihood by its tokens, or not")
-    anchor: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="λ: weight of the chosen response's own likelihood; 0 is the paper"
-    )
 
     def target(self, scores_BR: Tensor | None) -> float | Tensor:
         """The gap that each pair must reach, in nats: a number or (B,)."""
@@ -36,15 +35,19 @@ class Calibration(PairLoss):
         return (self.target(sequences.scores_BR) - (chosen_B - rejected_B)).clamp(min=0)
 
     def per_pair(self, sequences: Sequences) -> Tensor:
-        """The hinge, and the anchor: the hinge alone is content when both likelihoods fall, the rejected one faster."""
-        return self.hinge(sequences) - self.anchor * sequences.logps(self.normalise)[:, 0]
+        return self.hinge(sequences)
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether pairs whose hinge is content have a gradient too."""
+        return self.anchor > 0
 
     def __call__(self, sequences: Sequences) -> LossOutput:
         """As every pair loss; logged is also how many pairs still lack some of their gap."""
         sequences = one_to_one(sequences)
         output = super().__call__(sequences)
         active = (self.hinge(sequences) > 0).sum()
-        return replace(output, metrics={**output.metrics, "active": active}, active=None if self.anchor else active)
+        return replace(output, metrics={**output.metrics, "active": active}, active=None if self.everywhere else active)
 
 
 class RankingCalibration(Calibration):
@@ -57,12 +60,19 @@ class MarginCalibration(Calibration):
     """`max(0, β·(s(y⁺) − s(y⁻)) − log q(y⁺) + log q(y⁻))`: a gap in proportion to a scorer's.
 
     A pair whose scores say that the rejected response was the better one gets a negative target: it must not be
-    turned round by more than that (arXiv 2406.02886, margin calibration).
+    turned round by more than that (arXiv 2406.02886, margin calibration). The paper's gap is the scorer's own; on
+    another `scale` β is what a pair of a typical gap for its length must reach.
     """
 
     needs_scores: ClassVar[bool] = True
 
     type: Literal["margin"] = "margin"
+    scale: Scale = Field("score", description="of gaps: the scorer's own, or 1 for the median or middle one of a band")
+    bands: int = Field(4, ge=1, description="of length, each with a scale of its own where it is not the scorer's")
+
+    def rescaled(self, gaps: Sequence[float], lengths: Sequence[int]) -> list[float]:
+        """On the loss's own scale, so that β means the same for every scorer (`gaps.comparable`)."""
+        return comparable(gaps, lengths, self.scale, self.bands)
 
     def target(self, scores_BR: Tensor | None) -> Tensor:
         if scores_BR is None:

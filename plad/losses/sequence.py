@@ -7,6 +7,7 @@ tokens of the whole batch, V vocabulary.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -16,6 +17,12 @@ from torch import Tensor
 from plad.spec import Spec
 
 Normalisation = Literal["mean", "sum"]
+
+Total = Callable[[Tensor], Tensor]
+"""The sum of a tensor over all processes."""
+
+Credit = Callable[[Sequence[Tensor], Total], list[Tensor]]
+"""From rewards log p(y_t)/q(y_t) of each of this process's samples of a step to what their tokens are credited with."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,8 @@ class Sequences:
         teacher_logps_BRT: log p(y_t | x, y_<t) under the teacher; None for a loss that has no use for one.
         divergence_BRT: the loss's own divergence of the two token distributions; None likewise.
         sampling_logps_BRT: log-probability of each token under what it was drawn from; None unless drawn in training.
+        advantages_BRT: what each token that was drawn is credited with; None for a loss whose `rollout` credits none.
+        weights_BR: what the pair of each rejected response counts for; None where all count alike.
     """
 
     token_logps_BRT: Tensor
@@ -40,6 +49,8 @@ class Sequences:
     teacher_logps_BRT: Tensor | None = None
     divergence_BRT: Tensor | None = None
     sampling_logps_BRT: Tensor | None = None
+    advantages_BRT: Tensor | None = None
+    weights_BR: Tensor | None = None
 
     def logps(self, normalise: Normalisation = "mean") -> Tensor:
         """log q(y | x) of each response, (B, R): the mean over its tokens (METHODS: divided by T) or their sum."""
@@ -86,11 +97,19 @@ class Rollout:
     Attributes:
         teacher_share: α; the next token is drawn from α·p + (1 − α)·q.
         with_text: add as many texts of people as there are samples, as response 1 of examples of their own.
+        credit: makes advantages of rewards, where the loss weighs a step's samples together. Each token of a text is
+            then credited with the number of tokens of the step's samples over that of its texts.
     """
 
     temperature: float = 1.0
     teacher_share: float = 0.0
     with_text: bool = False
+    credit: Credit | None = None
+
+    @property
+    def asks_teacher(self) -> bool:
+        """Whether the teacher reads along as the samples are drawn."""
+        return self.teacher_share > 0 or self.credit is not None
 
 
 class Loss(Spec):
@@ -107,6 +126,8 @@ class Loss(Spec):
     """Whether every response must carry its log-likelihood under the initial student."""
     needs_teacher: ClassVar[bool] = False
     """Whether the teacher's token distributions are compared with the student's, by `divergence`."""
+    dropout: ClassVar[bool] = True
+    """Whether the student trains with its dropout; without it gradient checkpointing is off too."""
 
     def rollout(self) -> Rollout | None:
         """How to sample in training; None for a loss over a fixed data set."""
@@ -121,6 +142,14 @@ class Loss(Spec):
             response_S: the number of the response that each position belongs to.
         """
         raise NotImplementedError
+
+    def rescaled(self, gaps: Sequence[float], lengths: Sequence[int]) -> list[float]:
+        """The gaps in score of all pairs of a data set as this loss takes them; asked for where `needs_scores`.
+
+        Args:
+            lengths: tokens of the preferred responses.
+        """
+        return list(gaps)
 
     @abstractmethod
     def units(self, lengths_BR: Tensor) -> Tensor:

@@ -21,5 +21,9 @@ class SlicHF(Calibration):
     type: Literal["slic_hf"] = "slic_hf"
     weight: float = Field(0.1, ge=0, allow_inf_nan=False, description="λ, of the likelihood of the target")
 
+    @property
+    def everywhere(self) -> bool:
+        return self.weight > 0 or super().everywhere
+
     def per_pair(self, sequences: Sequences) -> Tensor:
         return self.hinge(sequences) - self.weight * sequences.logps(self.normalise)[:, 0]

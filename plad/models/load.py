@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from plad.errors import PladError
+from plad.models.depth import cut, shallow_config
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
@@ -40,6 +41,7 @@ class PretrainedModel(Spec):
     revision: str | None = None
     dtype: Precision = "float32"
     attention: Attention | None = Field(None, description="transformers' own choice where null")
+    keep_layers: int | None = Field(None, ge=1, description="layers that stay, evenly spaced; all where null")
     trust_remote_code: bool = False
 
     def check(self) -> None:
@@ -83,12 +85,11 @@ class PretrainedModel(Spec):
             raise PladError(f"{self.path} has no tokenizer that loads: {str(error).splitlines()[0]}") from None
 
     def model(self, tokenizer: Any, seed: int) -> Any:
-        """The weights as they were saved."""
+        """The weights as they were saved, those of layers that do not stay apart."""
         import torch
 
-        config = self._config()
         try:
-            model = model_class(config).from_pretrained(
+            model = model_class(self._config()).from_pretrained(
                 self.path,
                 revision=self.revision,
                 dtype=getattr(torch, self.dtype),
@@ -97,7 +98,7 @@ class PretrainedModel(Spec):
             )
         except OSError as error:
             raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
-        return with_attention(model, self.attention)
+        return with_attention(cut(model, self.keep_layers) if self.keep_layers else model, self.attention)
 
     def parameters(self, tokenizer: Any) -> int:
         """How many weights there are, without loading any."""
@@ -111,7 +112,7 @@ class PretrainedModel(Spec):
         from transformers import AutoConfig
 
         try:
-            return AutoConfig.from_pretrained(
+            config = AutoConfig.from_pretrained(
                 self.path, revision=self.revision, trust_remote_code=self.trust_remote_code
             )
         except (OSError, ValueError, KeyError) as error:
@@ -119,6 +120,7 @@ class PretrainedModel(Spec):
                 f"{self.path} cannot be read as a model: {str(error).splitlines()[0].rstrip('.')}. "
                 "Check the name, the network and your access, or give a folder."
             ) from None
+        return shallow_config(config, self.keep_layers) if self.keep_layers else config
 
 
 class ScratchModel(Spec):

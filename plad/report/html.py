@@ -6,6 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from plad.report.audit import audit_facts, audit_verdict
 from plad.report.cautions import cautions
 from plad.report.charts import scorer_chart, training_charts, win_rate_charts
 from plad.report.costs import COLUMNS, headline, stage_costs, task_costs, told
@@ -13,6 +14,7 @@ from plad.report.diagnostics import ABOUT, diagnostic_rows
 from plad.report.download import csv_file, json_file
 from plad.report.examples import payload
 from plad.report.facts import data_facts, drop_facts, pair_facts, scorer_facts, version_facts
+from plad.report.guard import guard_facts, guard_verdict
 from plad.report.length_charts import by_length_chart, length_chart
 from plad.report.markdown import title
 from plad.report.pages import asset, render_page
@@ -102,6 +104,8 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "training": training_charts(run),
         "pairs": pair_facts(run),
         "drops": drop_facts(run),
+        "audit": audit_facts(run),
+        "audit_verdict": audit_verdict(run),
         "data": data_facts(run),
         "scorer": results.get("scorer") or {},
         "trust": trust(results),
@@ -120,6 +124,8 @@ def _numbers(run: RunFiles) -> dict[str, Any]:
         "rounds": rounds_facts(run),
         "rounds_verdict": rounds_verdict(run),
         "rounds_chart": rounds_chart(run),
+        "guard": guard_facts(run),
+        "guard_verdict": guard_verdict(run),
         "versions": version_facts(run),
     }
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from plad.report.audit import audit_facts, audit_verdict
 from plad.report.cautions import cautions
 from plad.report.citation import CITATION, PAPER
 from plad.report.costs import COLUMNS, headline, task_costs, told
@@ -19,6 +20,7 @@ from plad.report.facts import (
     scorer_facts,
     version_facts,
 )
+from plad.report.guard import guard_facts, guard_verdict
 from plad.report.numbers import interval, percent
 from plad.report.quality import (
     calibration_facts,
@@ -58,7 +60,9 @@ def render_markdown(run: RunFiles) -> str:
     parts += _section("Does likelihood track quality?", calibration_verdict(run), _facts(calibration_facts(run)))
     rounds = _facts(rounds_facts(run), ("Wins over the reference, validation split", "%"))
     parts += _section("Rounds", rounds_verdict(run), rounds)
+    parts += _section("Collapse guard", _inline(guard_verdict(run)), _facts(guard_facts(run)))
     parts += _section("Preference pairs", _facts(pair_facts(run)), _drops(run))
+    parts += _section("The pairs audited", _inline(audit_verdict(run)), _facts(audit_facts(run)))
     parts += _section("The scorer's own accuracy", _scorer(run))
     parts += _section("Data", _facts(data_facts(run)))
     parts += _section("Examples", *_examples(run))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class RunFiles:
     results: Json | None
     calibration: Json | None = None
     rounds: Json | None = None
+    guards: Mapping[str, tuple[Json, ...]] = field(default_factory=dict)
 
     @property
     def subject(self) -> str:
@@ -90,6 +91,7 @@ def read_run(run: Path) -> RunFiles:
         pair_counts=_json(run / "pairs.json"),
         pairs=_records(run / "pairs.jsonl", PreferencePair),
         histories=_histories(run, manifest, order),
+        guards=_histories(run, manifest, order, "guard.jsonl"),
         prompts=_records(run / "data" / f"{(results or {}).get('split', 'test')}.jsonl", Prompt),
         answers=_answers(run / "evaluation", order),
         results=results,
@@ -126,12 +128,14 @@ def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]
     return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files, order)}
 
 
-def _histories(run: Path, manifest: Json, order: Sequence[str]) -> dict[str, tuple[Json, ...]]:
+def _histories(
+    run: Path, manifest: Json, order: Sequence[str], file: str = "history.jsonl"
+) -> dict[str, tuple[Json, ...]]:
     # Hidden is a model that is being put in its place.
-    files = {path.parent.name: path for path in run.glob("models/[!.]*/history.jsonl")}
+    files = {path.parent.name: path for path in run.glob(f"models/[!.]*/{file}")}
     # Of the training that is under way; older work that was given up is nobody's.
     doing = str((manifest.get("doing") or {}).get("task", ""))
-    work = run.glob(f".work/{doing.replace('/', '-')}-????????????/history.jsonl") if doing else ()
+    work = run.glob(f".work/{doing.replace('/', '-')}-????????????/{file}") if doing else ()
     files |= {doing.split("/")[-1]: path for path in work}
     return {name: rows for name in _in_order(files, order) if (rows := _log_lines(files[name]))}
 

@@ -56,6 +56,12 @@ def needs_training(scorer: Any) -> bool:
     return hasattr(scorer, "train_on") and getattr(scorer, "folder", None) is None
 
 
+def same_model(one: Any, other: Any) -> bool:
+    """Whether two scorers are of one kind and ask one model: what the second says, the first has said already."""
+    names = ("model", "folder", "path")
+    return one.type == other.type and all(getattr(one, name, None) == getattr(other, name, None) for name in names)
+
+
 def paid_for(scorer: Any) -> bool:
     """Whether each answer it judges costs money, so that none is asked for as a mere trial."""
     return isinstance(getattr(scorer, "model", None), OpenAI)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -28,10 +28,15 @@ def key(*parts: Any) -> str:
 
 
 class ScoreStore:
-    """Key → JSON value. Closed by leaving a `with` block, which also folds the write-ahead log into the file."""
+    """Key → JSON value. Closed by leaving a `with` block, which also folds the write-ahead log into the file.
 
-    def __init__(self, path: Path):
-        self.path = path
+    Args:
+        beside: files of other runs, which are looked into for what this one lacks, and never written to. One that is
+            not there, or not to be read, has nothing.
+    """
+
+    def __init__(self, path: Path, beside: Sequence[Path] = ()):
+        self.path, self.beside = path, beside
         with self._told():
             self._file = open_database(path, _SCHEMA)
 
@@ -42,14 +47,14 @@ class ScoreStore:
         self._file.close()
 
     def find(self, keys: Sequence[str]) -> dict[str, Any]:
-        """The values of those of `keys` that are there."""
-        found: dict[str, Any] = {}
+        """The values of those of `keys` that are there. What another file has is kept in this one too."""
         with self._told():
-            for start in range(0, len(keys), AT_ONCE):
-                some = keys[start : start + AT_ONCE]
-                marks = ",".join("?" * len(some))
-                rows = self._file.execute(f"SELECT key, value FROM said WHERE key IN ({marks})", some)
-                found.update((name, json.loads(value)) for name, value in rows)
+            found = _rows(self._file, keys)
+        for path in self.beside:
+            missing = [name for name in keys if name not in found]
+            if missing and (taken := _taken(path, missing)):
+                self.keep(taken)
+                found |= taken
         return found
 
     def keep(self, values: Mapping[str, Any]) -> None:
@@ -76,3 +81,24 @@ class ScoreStore:
                 f"{self.path} should be a store of scores, but is damaged ({error}). Delete it; what it held is "
                 "scored again."
             ) from None
+
+
+def _rows(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for start in range(0, len(keys), AT_ONCE):
+        some = keys[start : start + AT_ONCE]
+        marks = ",".join("?" * len(some))
+        rows = file.execute(f"SELECT key, value FROM said WHERE key IN ({marks})", some)
+        found.update((name, json.loads(value)) for name, value in rows)
+    return found
+
+
+def _taken(path: Path, keys: Sequence[str]) -> dict[str, Any]:
+    """What another run's file has of `keys`."""
+    if not path.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+            return _rows(file, keys)
+    except sqlite3.Error:
+        return {}

@@ -55,7 +55,7 @@ def cost(
     flops = 0.0
     if rollout:
         seen += sizes.answer
-        flops += 2 * seen * (sizes.student + (sizes.teacher if rollout.teacher_share else 0))
+        flops += 2 * seen * (sizes.student + (sizes.teacher if rollout.asks_teacher else 0))
         seen += fmean(text.tokens) if text else 0
     flops += seen * (settings.flops_a_weight * sizes.student + (2 * sizes.teacher if loss.needs_teacher else 0))
     reference = 2 * sizes.student * sum(data.tokens) if loss.needs_reference else 0

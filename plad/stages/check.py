@@ -39,6 +39,8 @@ def check(context: Context) -> dict[str, Any]:
     used |= {f"evaluate.also ({label})": scorer for label, scorer in recipe.evaluate.others.items()}
     if recipe.scores_pairs:
         used["pairs.scorer"] = recipe.pairs.scorer
+    if recipe.pairs.audit is not None:
+        used["pairs.audit.scorer"] = recipe.auditor
     if recipe.evaluate.calibration and recipe.evaluate.calibration.scorer:
         used["evaluate.calibration.scorer"] = recipe.evaluate.calibration.scorer
     for place, scorer in used.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from plad.models.vocabulary import check_same_tokens
 from plad.records import PreferencePair
 from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
+from plad.stages.guard import guarding
 from plad.stages.models import formatter_of, load
 from plad.stages.text import examples_of
 from plad.stages.train import train_model
@@ -48,6 +50,8 @@ def train_student(
     elif loss.needs_teacher:
         data["teacher"], teachers = load(context, "teacher")
         check_same_tokens(teachers, tokenizer)
+    if recipe.distill.guard and pairs:
+        data["guard"] = partial(guarding, context, pairs, tokenizer, formatter)
     settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
     base = context.run.path("models", start)
     summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)

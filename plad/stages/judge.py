@@ -53,6 +53,10 @@ def judge_of(context: Context) -> Any:
 
 @contextmanager
 def remembered(context: Context, scorer: Any) -> Iterator[Any]:
-    """A scorer that looks into the run's store first, so that nothing is scored, or asked and paid for, twice."""
-    with ScoreStore(context.run.path("scores.sqlite")) as store:
+    """A scorer that looks into the run's store first, and into those of the runs beside it.
+
+    Nothing is scored, or asked and paid for, twice.
+    """
+    name = "scores.sqlite"
+    with ScoreStore(context.run.path(name), [folder / name for folder in context.run.beside]) as store:
         yield remembering(scorer, store)

@@ -63,8 +63,8 @@ def publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> di
     partial = context.workspace / "model"
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
-    history = context.workspace / "history.jsonl"
-    if history.is_file():
-        history.replace(partial / "history.jsonl")
+    for told in ("history.jsonl", "guard.jsonl"):
+        if (file := context.workspace / told).is_file():
+            file.replace(partial / told)
     publish(partial, context.run.path("models", name))
     return {"parameters": sum(p.numel() for p in model.parameters())}

@@ -11,6 +11,7 @@ from plad.data import by_chance, make_pairs, one_each, reorder
 from plad.errors import PladError
 from plad.records import Generation, PreferencePair, Prompt
 from plad.runs import write_json, write_jsonl
+from plad.stages.audit import audited
 from plad.stages.context import Context
 from plad.stages.judge import remembered
 from plad.stages.likelihood import likelihoods
@@ -28,7 +29,8 @@ def pair(context: Context) -> dict[str, Any]:
             f"distillation needs at least one pair, but all {summary['prompts']} prompts were dropped: "
             f"{_told(summary['dropped'])}. Raise sample.max_new_tokens where answers are truncated; where they are "
             "empty, see what the model makes of prompt.template, and which words end an answer. They are in "
-            "generations/ in the run folder."
+            "generations/ in the run folder. Where the audit dropped them, the student's answers were the better ones: "
+            "use another teacher, or pairs.audit.action: flip."
         )
     write_jsonl(context.run.path("pairs.jsonl"), pairs)
     write_json(context.run.path("pairs.json"), summary)
@@ -51,12 +53,18 @@ def paired(
         pairs = one_each(pairs, by_chance(pairs, recipe.seed))
     if negatives == "hardest":
         pairs = one_each(pairs, _likelihoods(context, student, pairs))
+    made, told = len(pairs), {}
+    if recipe.pairs.audit is not None and pairs:
+        pairs, found = audited(context, pairs)
+        told = {"audit": found}
     if recipe.scores_pairs:
         pairs = _scored(context, pairs, recipe.pairs.scorer)
     pairs = reorder(pairs, recipe.pairs.real_share, recipe.seed)
     dropped = {reason: count for reason, count in result.dropped.items() if count}
+    if len(pairs) < made:
+        dropped["audit"] = made - len(pairs)
     context.display.say(f"  {len(pairs)} pairs of {len(prompts)} prompts; dropped: {_told(dropped) or 'none'}")
-    return pairs, {"prompts": len(prompts), "made": len(pairs), "dropped": dropped}
+    return pairs, {"prompts": len(prompts), "made": len(pairs), "dropped": dropped, **told}
 
 
 def _chosen(context: Context, prompts: Sequence[Prompt]) -> list[Generation]:

@@ -147,7 +147,8 @@ def _summary(context: Context, name: str, number: int) -> dict[str, Any]:
 def _carry(context: Context, source: str, target: str) -> None:
     """A model under another name. Its training curve stays with the round that trained it."""
     link(context.run.path("models", source), context.run.path("models", target))
-    context.run.path("models", target, "history.jsonl").unlink(missing_ok=True)
+    for told in ("history.jsonl", "guard.jsonl"):
+        context.run.path("models", target, told).unlink(missing_ok=True)
 
 
 def _spent(context: Context, name: str, rounds: int) -> dict[str, Any]:

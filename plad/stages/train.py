@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plad.config import Training
-from plad.errors import PladError
+from plad.errors import DivergedError
 from plad.losses import Loss
 from plad.stages.context import Context
 from plad.stages.models import publish_model
@@ -65,6 +65,7 @@ def train_model(
                 text=data.get("text"),
                 max_new_tokens=context.recipe.sample.max_new_tokens,
                 progress=show,
+                guard=data["guard"](model) if "guard" in data else None,
             )
         )
     _check_finite(name, summary, settings)
@@ -84,7 +85,7 @@ def _drop_torn_checkpoints(folder: Path) -> None:
 def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:
     for key in ("loss", "eval_loss"):
         if not math.isfinite(summary.get(key, 0.0)):
-            raise PladError(
+            raise DivergedError(
                 f"training must end with a finite loss, but the {key} of {name} is {summary[key]}: it diverged. "
                 f"Lower its learning_rate, which is {settings.learning_rate:g}, or raise its warmup."
             )

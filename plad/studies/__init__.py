@@ -1,6 +1,7 @@
 """Studies: several runs of one recipe, and one table or figure of what came of them. One file per table or figure."""
 
 from plad.studies.ablations import make_ablations
+from plad.studies.beyond import beyond
 from plad.studies.case import case
 from plad.studies.families import families
 from plad.studies.judges import judges
@@ -9,6 +10,7 @@ from plad.studies.real_pairs import real_pairs
 from plad.studies.scaling import scaling
 from plad.studies.table1 import make_table1
 from plad.studies.ts_gap import ts_gap
+from plad.studies.tune import tune
 
 FIGURES = {
     "real-pairs": real_pairs,
@@ -18,6 +20,7 @@ FIGURES = {
     "judges": judges,
     "case": case,
     "ts-gap": ts_gap,
+    "beyond": beyond,
 }
 
-__all__ = ["FIGURES", "make_ablations", "make_table1"]
+__all__ = ["FIGURES", "make_ablations", "make_table1", "tune"]

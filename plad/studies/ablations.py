@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from plad.config import Recipe, changed
+from plad.losses import RankingCalibration
 from plad.progress import Display
 from plad.studies.cells import Cell, run_cells
 from plad.studies.table1 import check_seeds, collect, write_table
@@ -46,12 +47,14 @@ def make_ablations(recipe: Recipe, folder: Path, seeds: Sequence[int], display: 
 def _recipes(recipe: Recipe) -> tuple[Recipe, Recipe]:
     """With pseudo-preference pairs, and with pairs in the order of a scorer."""
     main, loss = recipe.distill.method, recipe.distill.loss.model_dump(exclude={"type"})
+    # A scale is of margins alone.
+    ranked = {key: value for key, value in loss.items() if key in RankingCalibration.model_fields}
     # All are trained at the rate, batch and rank that the recipe gives to PLaD.
     plad = {"type": "plad"} | (main.model_dump(exclude={"type", "loss"}) if main.type == "plad" else {})
     none = {"sft": None, "seqkd": None}
     others = {
         "plad-margin": plad | {"loss": {"type": "margin", **loss}},
-        "plad-sum": plad | {"loss": {"type": "ranking", **loss, "normalise": "sum"}},
+        "plad-sum": plad | {"loss": {"type": "ranking", **ranked, "normalise": "sum"}},
     }
     own = ["distill.loss.type=ranking", _setting("distill.method", plad)]
     pseudo = changed(recipe, [*own, _setting("baselines", none | others), "pairs.real_share=0"])

@@ -53,7 +53,9 @@ def sweep(recipe: Recipe, folder: Path, trials: int, display: Display) -> Recipe
         tried = _search(recipe, folder / "sweep", trials, display)
         found = {"recipe": mark, "trials": tried, "chosen": {name: _best(each) for name, each in tried.items()}}
         write_json(record, found)
-    return _with(recipe, {name: _apply(recipe, recipe.methods[name], best) for name, best in found["chosen"].items()})
+    return _with(
+        recipe, {name: apply_settings(recipe, recipe.methods[name], best) for name, best in found["chosen"].items()}
+    )
 
 
 def _search(recipe: Recipe, folder: Path, trials: int, display: Display) -> dict[str, list[dict[str, Any]]]:
@@ -65,7 +67,7 @@ def _search(recipe: Recipe, folder: Path, trials: int, display: Display) -> dict
         for name, trial in asked.items():
             settings = _suggested(trial, recipe, name)
             tried[name].append({"settings": settings})
-            students[f"{name}.{k}"] = _apply(recipe, recipe.methods[name], settings)
+            students[f"{name}.{k}"] = apply_settings(recipe, recipe.methods[name], settings)
         display.say(f"trial {k + 1} of {trials}, of every method")
         values = _values(recipe, students, folder, display)
         for name, trial in asked.items():
@@ -74,20 +76,30 @@ def _search(recipe: Recipe, folder: Path, trials: int, display: Display) -> dict
     return tried
 
 
-def _study(recipe: Recipe, method: Method) -> Any:
+def optuna_or_refusal(what: str) -> Any:
+    """Optuna, which `what` needs.
+
+    Raises:
+        PladError: it is not installed.
+    """
     try:
         import optuna
     except ImportError:
-        raise PladError("--trials needs Optuna. Run: pip install 'plad[study]'") from None
+        raise PladError(f"{what} needs Optuna. Run: pip install 'plad[study]'") from None
+    return optuna
+
+
+def _study(recipe: Recipe, method: Method) -> Any:
+    optuna = optuna_or_refusal("--trials")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=recipe.seed))
-    study.enqueue_trial(dict(_own(recipe, method)))
+    study.enqueue_trial(dict(own_settings(recipe, method)))
     return study
 
 
 def _suggested(trial: Any, recipe: Recipe, name: str) -> dict[str, float]:
-    own = _own(recipe, recipe.methods[name])
-    found = {key: trial.suggest_float(key, *ends, log=True) for key, ends in _ranges(recipe, name).items()}
+    own = own_settings(recipe, recipe.methods[name])
+    found = {key: trial.suggest_float(key, *ends, log=True) for key, ends in ranges(recipe, name).items()}
     for key, (low, high) in WEIGHTS.items():
         if key in own:
             found[key] = trial.suggest_float(key, low, max(high, own[key]))
@@ -107,16 +119,16 @@ def _values(recipe: Recipe, students: Mapping[str, Method], folder: Path, displa
     return {row["name"]: float(row["against_initial"]["value"]) for row in rows if row["against_initial"]}
 
 
-def _ranges(recipe: Recipe, name: str) -> dict[str, tuple[float, float]]:
+def ranges(recipe: Recipe, name: str) -> dict[str, tuple[float, float]]:
     """What is searched for a method; the recipe's own value is always within."""
-    own = _own(recipe, recipe.methods[name])
+    own = own_settings(recipe, recipe.methods[name])
     ends = {key: RANGES[key] for key in own if key in RANGES}
     if recipe.methods[name].type == "gkd":  # type: ignore[attr-defined]
         ends["beta"] = (0.03, 0.97)
     return {key: (min(low, own[key]), max(high, own[key])) for key, (low, high) in ends.items()}
 
 
-def _own(recipe: Recipe, method: Method) -> Settings:
+def own_settings(recipe: Recipe, method: Method) -> Settings:
     """The recipe's values of what is searched; on a logarithmic scale those above zero alone."""
     settings = recipe.distill.settings_of(method)
     values = {**method.objective(recipe.distill.loss).model_dump(), **method.model_dump()}
@@ -126,7 +138,7 @@ def _own(recipe: Recipe, method: Method) -> Settings:
     return found | {key: values[key] for key in WEIGHTS if values.get(key) is not None}
 
 
-def _apply(recipe: Recipe, method: Method, settings: Settings) -> Method:
+def apply_settings(recipe: Recipe, method: Method, settings: Settings) -> Method:
     """The method with these settings, of its own or of its loss."""
     inside = {key: value for key, value in settings.items() if key not in type(method).model_fields}
     changed: dict[str, Any] = {key: value for key, value in settings.items() if key not in inside}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -55,13 +56,15 @@ def from_answers(answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Fo
 def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss) -> Examples:
     """Prompt → chosen (and rejected, where the loss looks at two responses).
 
-    Pairs that follow one another and have prompt and chosen response in common are one example.
+    Pairs that follow one another and have prompt and chosen response in common are one example. Scores are as the loss
+    takes their gaps, which may depend on those of all pairs.
 
     Raises:
         PladError: the loss needs scores and a pair has none, or has one that is not finite.
     """
     together = groupby(pairs, key=lambda pair: (pair.id, pair.prompt, pair.chosen))
-    return Examples([_from_pairs(list(some), formatter, loss) for _, some in together])
+    found = [_from_pairs(list(some), formatter, loss) for _, some in together]
+    return Examples(_rescaled(found, loss) if loss.needs_scores else found)
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Loss) -> Examples:
@@ -141,7 +144,27 @@ def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Los
         prompt=formatter.prompt_ids(pair.prompt),
         responses=[formatter.response_ids(text) for text in responses],
         scores=scores if loss.needs_scores else None,  # type: ignore[arg-type]
+        weights=_weights(pairs) if rejected else None,
     )
+
+
+def _rescaled(examples: Sequence[Example], loss: Loss) -> list[Example]:
+    """With scores whose gaps are those that the loss takes in place of the scorer's."""
+    lists = [example.scores or [] for example in examples]
+    gaps = [scores[0] - other for scores in lists for other in scores[1:]]
+    lengths = [len(example.responses[0]) for example in examples for _ in example.responses[1:]]
+    taken = loss.rescaled(gaps, lengths)
+    if taken == gaps:
+        return list(examples)
+    left = iter(taken)
+    return [replace(example, scores=[0.0, *(-next(left) for _ in example.responses[1:])]) for example in examples]
+
+
+def _weights(pairs: Sequence[PreferencePair]) -> list[float] | None:
+    """What each pair counts for, behind the chosen response's place; None where none says."""
+    if all(pair.weight is None for pair in pairs):
+        return None
+    return [1.0, *(1.0 if pair.weight is None else pair.weight for pair in pairs)]
 
 
 def _text(response: Any) -> str:

@@ -41,9 +41,9 @@ class Example:
     """A tokenised prompt and its responses, each with its end token unless it was cut short.
 
     An empty response takes no room: it leaves its number to what other examples of a batch have there. Beside each
-    response may stand its score, its log-likelihood under the initial student, and, of one drawn in training, the
-    log-probability of each token under what it was drawn from; and beside the example, where a teacher's distributions
-    along its responses are kept.
+    response may stand its score, its log-likelihood under the initial student, what its pair counts for where that is
+    not 1, and, of one drawn in training, the log-probability of each token under what it was drawn from and what each
+    is credited with; and beside the example, where a teacher's distributions along its responses are kept.
     """
 
     prompt: Sequence[int]
@@ -51,7 +51,9 @@ class Example:
     scores: Sequence[float] | None = None
     reference_logps: Sequence[float] | None = None
     sampling_logps: Sequence[Sequence[float]] | None = None
+    advantages: Sequence[Sequence[float]] | None = None
     teacher: Kept | None = None
+    weights: Sequence[float] | None = None
 
     @property
     def tokens(self) -> int:
@@ -60,6 +62,9 @@ class Example:
 
 
 Batch = dict[str, Tensor]
+
+OF_TOKENS = ("sampling_logps", "advantages")
+"""What an example may have beside each of its tokens."""
 
 
 @dataclass(frozen=True)
@@ -182,8 +187,9 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
     """Where each of the S response tokens is predicted, what it is, and where its log-probability belongs.
 
     Tensors: predict_row, predict_col, target, slot, response (S,), with slot an index into a flat (B, R, T);
-    lengths (B, R); scores and reference_logps (B, R) if every example has them; sampling_logps (S,), 0 where a
-    response was not drawn in training, if any was; teacher_values, and the like, where they are kept.
+    lengths (B, R); scores and reference_logps (B, R) if every example has them; weights (B, R) if any has some, 1
+    elsewhere; sampling_logps and advantages (S,), 0 where an example has none, if any has; teacher_values, and the
+    like, where they are kept.
     """
     most = max(len(e.responses) for e in examples)
     longest = max(len(y) for e in examples for y in e.responses)
@@ -192,7 +198,7 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
     targets: list[int] = []
     slots: list[int] = []
     numbers: list[int] = []
-    drawn: list[float] = []
+    beside: dict[str, list[float]] = {name: [] for name in OF_TOKENS}
     lengths = torch.zeros(len(examples), most, dtype=torch.long)
     for (b, r), places in source.items():
         response = examples[b].responses[r]
@@ -202,8 +208,9 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
         targets += response
         slots += range((b * most + r) * longest, (b * most + r) * longest + len(response))
         numbers += [r] * len(response)
-        sampling_logps = examples[b].sampling_logps
-        drawn += sampling_logps[r] if sampling_logps else [0.0] * len(response)
+        for name, values in beside.items():
+            own = getattr(examples[b], name)
+            values += own[r] if own else [0.0] * len(response)
     batch = {
         "predict_row": torch.tensor(rows),
         "predict_col": torch.tensor(cols),
@@ -216,8 +223,12 @@ def _targets(examples: Sequence[Example], source: dict[tuple[int, int], list[tup
         if all(getattr(e, name) is not None for e in examples):
             told = ([*getattr(e, name), *[0.0] * (most - len(e.responses))] for e in examples)
             batch[name] = torch.tensor(list(told), dtype=torch.float32)
-    if any(e.sampling_logps is not None for e in examples):
-        batch["sampling_logps"] = torch.tensor(drawn)
+    if any(e.weights is not None for e in examples):
+        told = ([*(e.weights or []), *[1.0] * (most - len(e.weights or []))] for e in examples)
+        batch["weights"] = torch.tensor(list(told), dtype=torch.float32)
+    for name, values in beside.items():
+        if any(getattr(e, name) is not None for e in examples):
+            batch[name] = torch.tensor(values)
     return batch | (_kept(examples, list(source)) if all(e.teacher for e in examples) else {})
 
 

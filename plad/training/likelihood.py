@@ -65,6 +65,8 @@ def sequences(model: nn.Module, batch: Batch, teacher: Teacher | None = None) ->
         teacher_logps_BRT=placed(values[1]) if teacher else None,
         divergence_BRT=placed(values[2]) if teacher else None,
         sampling_logps_BRT=placed(batch.get("sampling_logps")),
+        advantages_BRT=placed(batch.get("advantages")),
+        weights_BR=batch.get("weights"),
     )
 
 

@@ -1,7 +1,7 @@
 """Samples drawn while training, from the student or from its mixture with the teacher, token by token.
 
 Every token keeps the log-probability under what it was drawn from, which a policy gradient needs and which
-`generate` does not give for a mixture.
+`generate` does not give for a mixture; and what it is credited with, of a loss that weighs a step's samples together.
 
 Shape legend: B prompts, L prompt length, T new tokens, V tokens that both models have.
 """
@@ -18,10 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from plad.losses.sequence import Rollout
+from plad.losses.sequence import Rollout, Total
 from plad.training.examples import Examples
 from plad.training.layout import Example
 from plad.training.likelihood import base_model
+
+
+def _alone(value: Tensor) -> Tensor:
+    return value
 
 
 @dataclass(frozen=True)
@@ -29,8 +33,9 @@ class Sampler:
     """Draws one response to each prompt, up to and including the end token.
 
     Args:
-        student, teacher: models of one kind and vocabulary; the teacher may be None where it has no share.
+        student, teacher: models of one kind and vocabulary; the teacher may be None where it is not asked.
         end_id, pad_id: the token that ends a response, and any token for padding.
+        total: sums over the processes that draw samples of a step.
     """
 
     student: Any
@@ -39,23 +44,38 @@ class Sampler:
     pad_id: int
     max_new_tokens: int
     settings: Rollout
+    total: Total = _alone
 
     @torch.no_grad()
     def __call__(self, prompts: Sequence[Sequence[int]], seed: int) -> list[Example]:
-        """One example a prompt, its response and that response's log-probabilities; equal for equal seeds.
+        """One example a prompt, its response and what stands beside each token; equal for equal seeds.
 
         The student answers without dropout and is left in the mode it was in.
         """
         was_training = self.student.training
         self.student.eval()
         try:
-            tokens_BT, logps_BT = self._draw(prompts, seed)
+            tokens_BT, logs_BMT = self._draw(prompts, seed)
         finally:
             self.student.train(was_training)
-        return [_example(*row, self.end_id) for row in zip(prompts, tokens_BT.tolist(), logps_BT.tolist(), strict=True)]
+        responses = [_ended(tokens, self.end_id) for tokens in tokens_BT.tolist()]
+        logs = [logs_MT[:, : len(response)] for logs_MT, response in zip(logs_BMT.cpu(), responses, strict=True)]
+        found = zip(prompts, responses, logs, self._credits(logs), strict=True)
+        return [
+            Example(prompt, [response], sampling_logps=[logs_MT[0].tolist()], advantages=credit)
+            for prompt, response, logs_MT, credit in found
+        ]
+
+    def _credits(self, logs: Sequence[Tensor]) -> Sequence[list[list[float]] | None]:
+        """What the tokens of each sample are credited with, where the loss wants it."""
+        if self.settings.credit is None:
+            return [None] * len(logs)
+        rewards = [p_T - q_T for _, q_T, p_T in logs]
+        return [[advantage_T.tolist()] for advantage_T in self.settings.credit(rewards, self.total)]
 
     def _draw(self, prompts: Sequence[Sequence[int]], seed: int) -> tuple[Tensor, Tensor]:
-        mixed = [self.student, self.teacher] if self.settings.teacher_share else [self.student]
+        """What was drawn, (B, T), and its log-probabilities under the mixture and each model asked, (B, M, T)."""
+        mixed = [self.student, self.teacher] if self.settings.asks_teacher else [self.student]
         device = self.student.device
         models = [_Decoding(base_model(model), prompts, self.pad_id) for model in mixed]
         # Drawn for all steps at once and on the CPU, so that neither the longest response nor the device matters.
@@ -63,25 +83,29 @@ class Sampler:
         chance_BT = torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)).to(device)
         ended_B = torch.zeros(len(prompts), dtype=torch.bool, device=device)
         tokens: list[Tensor] = []
-        logps: list[Tensor] = []
+        logs: list[Tensor] = []
         for chance_B in chance_BT.unbind(-1):
-            share_BV = self._mixture([model.logits() for model in models])
-            token_B = _pick(share_BV, chance_B)
+            shares = self._shares([model.logits() for model in models])
+            mixed_BV = self._mixture(*shares)
+            token_B = _pick(mixed_BV, chance_B)
             tokens.append(token_B)
-            logps.append(share_BV.gather(-1, token_B[:, None]).squeeze(-1).log())
+            logs.append(torch.cat([each.gather(-1, token_B[:, None]) for each in (mixed_BV, *shares)], -1).log())
             ended_B = ended_B | (token_B == self.end_id)
             if bool(ended_B.all()):
                 break
             for model in models:
                 model.feed(token_B)
-        return torch.stack(tokens, -1), torch.stack(logps, -1)
+        return torch.stack(tokens, -1), torch.stack(logs, -1)
 
-    def _mixture(self, logits: Sequence[Tensor]) -> Tensor:
-        """α·p + (1 − α)·q of the next token, (B, V), over the tokens that both have."""
+    def _shares(self, logits: Sequence[Tensor]) -> list[Tensor]:
+        """Each model's distribution of the next token, (B, V), over the tokens that both have."""
         both = min(each.shape[-1] for each in logits)
-        q_BV, *rest = ((each[:, :both].double() / self.settings.temperature).softmax(-1) for each in logits)
+        return [(each[:, :both].double() / self.settings.temperature).softmax(-1) for each in logits]
+
+    def _mixture(self, q_BV: Tensor, p_BV: Tensor | None = None) -> Tensor:
+        """α·p + (1 − α)·q."""
         share = self.settings.teacher_share
-        return share * rest[0] + (1 - share) * q_BV if rest else q_BV
+        return q_BV if p_BV is None else share * p_BV + (1 - share) * q_BV
 
 
 @dataclass(frozen=True)
@@ -101,15 +125,22 @@ class OnPolicy:
         """The samples of each part of a step's prompts, and then its texts; the parts change no sample."""
         seed = _seed(self.seed, step)
         prompts = [example.prompt for part in parts for example in part]
-        samples, texts = iter(self.sampler(prompts, seed)), iter(self._texts(len(prompts), seed))
+        drawn = self.sampler(prompts, seed)
+        samples, texts = iter(drawn), iter(self._texts(drawn, seed))
         return [[*islice(samples, len(part)), *islice(texts, len(part))] for part in parts]
 
-    def _texts(self, count: int, seed: int) -> list[Example]:
+    def _texts(self, samples: Sequence[Example], seed: int) -> list[Example]:
         """As many as there are samples, each as response 1, for response 0 is a sample's place."""
         if self.text is None:
             return []
-        places = torch.randint(len(self.text), (count,), generator=torch.Generator().manual_seed(seed)).tolist()
-        return [_as_text(self.text[k]) for k in places]
+        generator = torch.Generator().manual_seed(seed)
+        places = torch.randint(len(self.text), (len(samples),), generator=generator).tolist()
+        texts = [self.text[k] for k in places]
+        if self.sampler.settings.credit is None:
+            return [_as_text(text) for text in texts]
+        tokens = [sum(len(example.responses[0]) for example in some) for some in (samples, texts)]
+        drawn, read = self.sampler.total(torch.tensor(tokens, dtype=torch.float64)).tolist()
+        return [_as_text(text, drawn / read) for text in texts]
 
 
 class _Decoding:
@@ -150,10 +181,11 @@ class _Decoding:
             self.mask_BL = torch.cat([self.mask_BL, torch.ones_like(self.mask_BL[:, :1])], -1)
 
 
-def _as_text(example: Example) -> Example:
+def _as_text(example: Example, credit: float | None = None) -> Example:
     """Behind an empty sample; nobody drew it, and a micro-batch of texts alone must still say so."""
     (response,) = example.responses
-    return Example(example.prompt, [[], response], sampling_logps=[[], [0.0] * len(response)])
+    credits = None if credit is None else [[], [credit] * len(response)]
+    return Example(example.prompt, [[], response], sampling_logps=[[], [0.0] * len(response)], advantages=credits)
 
 
 def _seed(seed: int, step: int) -> int:
@@ -177,6 +209,6 @@ def _pick(share_BV: Tensor, chance_B: Tensor) -> Tensor:
     return torch.searchsorted(total_BV, chance_B[:, None] * total_BV[:, -1:], right=True).squeeze(-1)
 
 
-def _example(prompt: Sequence[int], tokens: list[int], logps: list[float], end_id: int) -> Example:
-    stop = tokens.index(end_id) + 1 if end_id in tokens else len(tokens)
-    return Example(prompt, [tokens[:stop]], sampling_logps=[logps[:stop]])
+def _ended(tokens: list[int], end_id: int) -> list[int]:
+    """Up to and including the end token, where there is one."""
+    return tokens[: tokens.index(end_id) + 1] if end_id in tokens else tokens

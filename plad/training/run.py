@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
@@ -13,6 +13,9 @@ from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
 from plad.training.examples import Examples
+
+if TYPE_CHECKING:  # it needs the Trainer, whose import a recipe should not wait for
+    from plad.training.guarding import Guarding
 
 
 class Optimisation(Spec):
@@ -52,16 +55,18 @@ def train(
     text: Examples | None = None,
     max_new_tokens: int = 128,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
+    guard: Guarding | None = None,
 ) -> dict[str, float]:
     """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
 
     Args:
         teacher, text, max_new_tokens: for a loss that needs them, as `PladTrainer` says.
         progress: called with (steps done, steps in all, latest logged values).
+        guard: looks at the model as it learns.
 
     Returns:
-        Steps, the tokens trained on, those drawn meanwhile, the last logged training loss, and the validation loss
-        afterwards where there is validation data.
+        Steps, the tokens trained on, those drawn meanwhile, the last logged training loss, the validation loss
+        afterwards where there is validation data, and the step whose weights a guard kept where it was to.
     """
     from transformers.trainer_utils import get_last_checkpoint
 
@@ -78,29 +83,34 @@ def train(
         teacher=teacher,
         text=text,
         max_new_tokens=max_new_tokens,
-        callbacks=[_curve(folder / "history.jsonl"), *([_callback(progress)] if progress else [])],
+        callbacks=[
+            _curve(folder / "history.jsonl"),
+            *([guard] if guard else []),
+            *([_callback(progress)] if progress else []),
+        ],
     )
     _quieten(trainer)
     last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
-    if not _restored(trainer, last):
+    if not _restored(trainer, last, guard):
         trainer.train(resume_from_checkpoint=last)
+    kept = guard.put_best(model) if guard else None
     after = trainer.evaluate() if validation is not None and len(validation) else {}
     write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     loss_now = losses[-1] if losses else float("nan")
     summary = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
     summary |= {"drawn": trainer.tokens_drawn} if loss.rollout() else {}
+    summary |= {} if kept is None else {"kept_step": kept}
     return summary | {key: value for key, value in after.items() if key == "eval_loss"}
 
 
-def _restored(trainer: Any, checkpoint: str | None) -> bool:
+def _restored(trainer: Any, checkpoint: str | None, guard: Guarding | None) -> bool:
     """Take the weights of a checkpoint at the last step, if it is one: the Trainer would go one step beyond it."""
     from transformers import TrainerState
 
-    if checkpoint is None:
-        return False
-    state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json")))
-    if state.global_step < state.max_steps:
+    state = TrainerState.load_from_json(str(Path(checkpoint, "trainer_state.json"))) if checkpoint else None
+    ended = guard is not None and guard.resume(trainer, state.global_step if state else 0)
+    if checkpoint is None or state is None or (state.global_step < state.max_steps and not ended):
         return False
     trainer._load_from_checkpoint(checkpoint)
     trainer.state = state

@@ -121,10 +121,14 @@ class PladTrainer(Trainer):
         assert self._teacher is not None
         assert self._teacher.model is not None, "every loss over samples is relative to a teacher that reads them"
         end_id, padding = self._formatter.end_id, self._layout.pad_id
-        sampler = Sampler(self.model, self._teacher.model, end_id, padding, max_new_tokens, settings)
+        sampler = Sampler(self.model, self._teacher.model, end_id, padding, max_new_tokens, settings, self._total)
         # Every process has prompts of its own, and must not draw the same numbers for them.
         seed = self.args.seed + 1_000_003 * self.accelerator.process_index
         return OnPolicy(sampler, text if settings.with_text else None, seed)
+
+    def _total(self, value: Tensor) -> Tensor:
+        """Of all processes."""
+        return self.accelerator.reduce(value.to(self.args.device), reduction="sum").to(value.device)
 
     def _referenced(self, examples: Any) -> Any:
         """With log-likelihoods under the model as it is, which must be the initial student."""
@@ -189,7 +193,7 @@ class PladTrainer(Trainer):
 
     def training_step(self, model: nn.Module, inputs: Any, num_items_in_batch: Any = None) -> Tensor:
         """Accumulate the gradient of the micro-batches; processes exchange it once, with the last of them."""
-        model.train()
+        model.train(self.loss.dropout)
         total = torch.zeros((), device=self.args.device)
         for left, batch in zip(range(len(inputs) - 1, -1, -1), inputs, strict=True):
             with self.accelerator.no_sync(model) if left else nullcontext():

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import GenerationConfig
+from transformers import GenerationConfig, MistralConfig, MistralForCausalLM
 
 from plad.generation import GENERATORS, HFGenerator, Sampling
 from plad.models import PromptFormat, ScratchModel
@@ -261,9 +261,59 @@ def test_top_k_and_top_p_cut_the_tail() -> None:
 def test_a_batch_of_mixed_lengths_is_padded_where_the_model_wants_it() -> None:
     for architecture, side in (("llama", slice(None, 2)), ("t5", slice(-2, None))):
         model, formatter = make(architecture)
-        padded = HFGenerator(model, formatter)._padded([[5, 6, 7], [8]])
+        padded = HFGenerator(model, formatter)._padded([[5, 6, 7], [8]], head=0)
         assert padded["attention_mask"][1, side].tolist() == [0, 0]
         assert padded["attention_mask"].sum() == 4
+    padded = HFGenerator(*make("llama"))._padded([[5, 6, 7], [5, 8]], head=1)
+    assert padded["input_ids"][:, [0, 2]].tolist() == [[5, 7], [5, 8]]
+    assert padded["attention_mask"].tolist() == [[1, 1, 1], [1, 0, 1]]
+
+
+def tokens_read(model: Any) -> list[tuple[int, int]]:
+    """Rows and tokens of every call of the model from now on."""
+    fed: list[tuple[int, int]] = []
+    model.register_forward_pre_hook(lambda _m, _a, given: fed.append(tuple(given["input_ids"].shape)), with_kwargs=True)
+    return fed
+
+
+def test_what_all_prompts_begin_with_is_read_once_a_batch() -> None:
+    model, formatter = make("llama", end_bias=-1e9)
+    formatter.spec = formatter.spec.model_copy(update={"template": "the dog and the fox {prompt}"})
+    ids = [formatter.prompt_ids(text) for text in TEXTS]
+    head = next(n for n in range(99) if len({row[n] for row in ids}) > 1)
+    assert head >= 4
+    expected = [formatter.decode(argmax_loop(model, formatter, text, 12))[0] for text in TEXTS]
+    fed = tokens_read(model)
+    found = answers((model, formatter), GREEDY, batch=8)
+    assert fed[:3] == [(1, head), (8, max(map(len, ids)) - head), (8, 1)]
+    assert [found[prompt.id].response for prompt in PROMPTS] == expected
+
+
+@pytest.mark.parametrize("architecture", ["llama", "t5"])
+def test_samples_of_a_prompt_read_it_together(architecture: str) -> None:
+    model, formatter = make(architecture, end_bias=-1e9)
+    several = DRAWN.model_copy(update={"samples": 3})
+    apart = list(HFGenerator(model, formatter, batch_size=1).generate(PROMPTS[:2], several, 0))
+    fed = tokens_read(model.encoder if architecture == "t5" else model)
+    together = list(HFGenerator(model, formatter, batch_size=6).generate(PROMPTS[:2], several, 0))
+    assert fed[0][0] == 2
+    assert together == apart
+
+
+def test_a_window_along_the_row_is_not_torn_apart() -> None:
+    _, formatter = make("llama")
+    formatter.spec = formatter.spec.model_copy(update={"template": "the dog and the fox {prompt}"})
+    torch.manual_seed(0)
+    size = {"vocab_size": len(formatter.tokenizer), "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    for window, shares in ((5, False), (64, True)):
+        model = MistralForCausalLM(MistralConfig(**size, **heads, sliding_window=window, initializer_range=0.5)).eval()
+        expected = [formatter.decode(argmax_loop(model, formatter, text, 12))[0] for text in TEXTS]
+        fed = tokens_read(model)
+        found = answers((model, formatter), GREEDY, batch=8)
+        assert (fed[0][0] == 1) is shares
+        assert [found[prompt.id].response for prompt in PROMPTS] == expected
+        assert len(set(expected)) > 3
 
 
 def test_every_generator_is_found_by_name() -> None:

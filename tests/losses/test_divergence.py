@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from plad.losses import GKD, KD, ForwardKL, JensenShannon, Loss, ReverseKL, Sequences, TotalVariation
+from plad.losses import GKD, KD, DistiLLM2, ForwardKL, JensenShannon, Loss, ReverseKL, Sequences, TotalVariation
 from plad.losses.divergence import kl, mixture
 
 LN2, LN3 = math.log(2), math.log(3)
@@ -77,6 +77,33 @@ def test_the_gradient_of_total_variation() -> None:
     assert student.grad[0].tolist() == pytest.approx([-0.15625, 0.234375, -0.078125])
 
 
+def test_distillm2_by_hand() -> None:
+    # α = ½: both mixtures are m = (⅜, ⅜, ¼), so that both halves are KL(p‖m) = KL(q‖m), which is JS here.
+    assert at(DistiLLM2(alpha=0.5)) == pytest.approx(JS)
+    assert at(DistiLLM2(alpha=0.5), response=1) == pytest.approx(JS)
+    # α = ¼ on the teacher's text: ¼p + ¾q = (5/16, 7/16, ¼). On the student's ¾p + ¼q = (7/16, 5/16, ¼), which is the
+    # same with two tokens swapped, as q is p.
+    expected = math.log(8 / 5) / 2 + math.log(4 / 7) / 4
+    assert at(DistiLLM2(alpha=0.25)) == pytest.approx(expected)
+    assert at(DistiLLM2(alpha=0.25), response=1) == pytest.approx(expected)
+
+
+def test_the_gradient_of_distillm2_by_the_students_logits() -> None:
+    # The teacher's text at α = ½: −½·q·(p/m − Σ q·p/m), p/m = (4/3, 2/3, 1), Σ = 11/12.
+    student = Q.clone().requires_grad_()
+    DistiLLM2(alpha=0.5).divergence(student, P, torch.zeros(1)).sum().backward()
+    assert student.grad is not None
+    assert student.grad[0].tolist() == pytest.approx([-0.125 * 5 / 12, 0.25 * 3 / 12, -0.125 * 1 / 12])
+    # The student's: q·(g − Σ q·g) with g = ln q/m − ½·q/m, of which a constant has no say.
+    other = Q.clone().requires_grad_()
+    DistiLLM2(alpha=0.5).divergence(other, P, torch.ones(1)).sum().backward()
+    q, m = [0.25, 0.5, 0.25], [0.375, 0.375, 0.25]
+    g = [math.log(a / b) - a / b / 2 for a, b in zip(q, m, strict=True)]
+    mean = sum(a * b for a, b in zip(q, g, strict=True))
+    assert other.grad is not None
+    assert other.grad[0].tolist() == pytest.approx([a * (b - mean) for a, b in zip(q, g, strict=True)])
+
+
 Term = Callable[[float, float, int], float]
 """What one token of the vocabulary adds, by p(v), q(v) and the number of the response."""
 
@@ -96,14 +123,27 @@ def tenth(p: float, q: float, response: int) -> float:
     return 0.1 * p * math.log(p / m) + 0.9 * q * math.log(q / m)
 
 
+def skewed(p: float, q: float, response: int) -> float:
+    if response:
+        return q * math.log(q / (0.9 * p + 0.1 * q))
+    return p * math.log(p / (0.1 * p + 0.9 * q))
+
+
 BRUTE: dict[Loss, Term] = {
     ForwardKL(): lambda p, q, _: p * math.log(p / q),
     ReverseKL(): lambda p, q, _: q * math.log(q / p),
     JensenShannon(): js,
     TotalVariation(): lambda p, q, _: abs(p - q) / 2,
     GKD(beta=0.1): tenth,
+    DistiLLM2(): skewed,
 }
-BOUNDS = {"f_js": math.log(2), "f_tvd": 1.0, "gkd": 0.1 * math.log(10) + 0.9 * math.log(1 / 0.9)}
+# KL(p‖αp + …) ≤ log 1/α.
+BOUNDS = {
+    "distillm2": math.log(10),
+    "f_js": math.log(2),
+    "f_tvd": 1.0,
+    "gkd": 0.1 * math.log(10) + 0.9 * math.log(1 / 0.9),
+}
 
 
 @pytest.mark.parametrize("loss", BRUTE, ids=lambda loss: loss.type)

@@ -150,9 +150,9 @@ def test_impossible_settings_are_refused(setting: dict[str, object]) -> None:
 
 def test_every_loss_is_found_by_its_own_type() -> None:
     assert {name: loss().type for name, loss in LOSSES.items()} == {name: name for name in LOSSES}
-    assert {name for name, loss in LOSSES.items() if loss.needs_scores} == {"margin"}
-    assert {name for name, loss in LOSSES.items() if loss.needs_reference} == {"dpo", "ipo"}
-    white_box = {"kd", "f_kl", "f_rkl", "f_js", "f_tvd", "minillm", "gkd"}
+    assert {name for name, loss in LOSSES.items() if loss.needs_scores} == {"margin", "lipo"}
+    assert {name for name, loss in LOSSES.items() if loss.needs_reference} == {"dpo", "ipo", "lipo"}
+    white_box = {"kd", "f_kl", "f_rkl", "f_js", "f_tvd", "minillm", "minillm_code", "gkd", "distillm2"}
     assert {name for name, loss in LOSSES.items() if loss.needs_teacher} == white_box
-    assert {name for name, loss in LOSSES.items() if loss().rollout()} == {"minillm", "gkd"}
+    assert {name for name, loss in LOSSES.items() if loss().rollout()} == {"minillm", "minillm_code", "gkd"}
     assert {name for name, loss in LOSSES.items() if loss.responses == 1} == {"nll", "kd", "f_kl", "f_rkl", "gkd"}

@@ -160,3 +160,19 @@ def test_a_relative_loss_without_its_reference_is_refused() -> None:
 def test_settings_without_meaning_are_refused(loss: type[Loss], setting: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         loss(**setting)
+
+
+@pytest.mark.parametrize("loss", [DPO, IPO, SimPO, ORPO], ids=lambda loss: loss.__name__)
+def test_any_pair_loss_has_an_anchor(loss: type[Loss]) -> None:
+    # The likelihood that the loss compares of y⁺: −2 ln 2 summed for DPO and IPO, −ln 2 a token for the others.
+    sequences = pair([0.0, 0.0])
+    anchored, plain = (loss(anchor=weight)(sequences).loss.item() for weight in (0.5, 0.0))
+    own = 2 * LN2 if loss in (DPO, IPO) else LN2
+    assert anchored - plain == pytest.approx(0.5 * own)
+
+
+def test_a_content_hinge_is_no_reason_to_leave_out_the_target_of_slic_hf() -> None:
+    content = SlicHF(margin=1)(pair())
+    assert content.metrics["active"].item() == 0
+    assert content.active is None, "the engine makes a backward pass"
+    assert SlicHF(margin=1, weight=0)(pair()).active.item() == 0

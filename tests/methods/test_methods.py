@@ -18,7 +18,8 @@ from plad.methods.pairs import DPO
 from plad.methods.text import KD
 from plad.pipeline import run
 
-OTHERS = [name for name in METHODS if name not in ("plad", "sft", "seqkd")]
+OTHERS = [name for name, method in METHODS.items() if name not in ("plad", "sft", "seqkd", "lipo")]
+"""Those beside PLaD and its two that need no scorer."""
 
 
 def test_every_method_is_found_by_its_own_type_and_has_a_label_of_its_own() -> None:
@@ -139,8 +140,24 @@ def test_all_methods_on_an_encoder_decoder_by_adapter_and_whole(whole: bool, tmp
     settings = [f"baselines.{name}={{}}" for name in OTHERS] + (["distill.lora=null"] if whole else [])
     folder = run(load_recipe(write_recipe(tmp_path, T5), settings), tmp_path / "run", Recorder()).folder
     weights = "model.safetensors" if whole else "adapter_model.safetensors"
-    assert all((folder / "models" / name / weights).is_file() for name in METHODS)
-    assert {finished(folder)[f"distill/{name}"]["summary"]["steps"] for name in METHODS} == {4}
+    names = [*OTHERS, "sft", "seqkd", "plad"]
+    assert all((folder / "models" / name / weights).is_file() for name in names)
+    assert {finished(folder)[f"distill/{name}"]["summary"]["steps"] for name in names} == {4}
+
+
+def test_lists_of_all_answers_in_the_order_of_a_scorer(copy_of_run: Callable[[], Path]) -> None:
+    folder = copy_of_run()
+    before = (folder / "models" / "plad" / "adapter_model.safetensors").read_bytes()
+    settings = ["sample.samples=3", "teacher.samples=1", "pairs.negatives=all", "pairs.scorer={type: length}"]
+    settings += ["distill.method={type: lipo, learning_rate: 0.01}", "baselines={sft: null, seqkd: null}"]
+    recipe = load_recipe(folder / "recipe.yaml", settings)
+    run(recipe, folder, Recorder())
+    pairs = (folder / "pairs.jsonl").read_text().splitlines()
+    summary = finished(folder)["distill/lipo"]["summary"]
+    assert summary["examples"] < len(pairs), "a list is of all of a prompt's answers"
+    assert (folder / "models" / "lipo" / "adapter_model.safetensors").read_bytes() != before
+    with pytest.raises(PladError, match="a loss of type lipo needs scores"):
+        load_recipe(folder / "recipe.yaml", ["pairs.scorer=null", "baselines={sft: null, seqkd: null}"])
 
 
 @pytest.mark.parametrize("name", ["minillm", "dpo"])

@@ -48,6 +48,25 @@ def test_nothing_is_scored_twice_in_one_process_or_the_next(tmp_path: Path) -> N
     assert sorted(os.listdir(tmp_path)) == [".scores.sqlite.lock", "scores.sqlite"]
 
 
+def test_what_a_run_beside_has_said_is_taken_from_there(tmp_path: Path) -> None:
+    here, there, nowhere, damaged = (tmp_path / name / "scores.sqlite" for name in ("a", "b", "c", "d"))
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"not a database, and nobody's error here" * 99)
+    with ScoreStore(there) as store:
+        Cached(Counting(), store).score(PROMPTS[:1], ["a"])
+        second = Counting()
+        with ScoreStore(here, [nowhere, damaged, there]) as store:  # while the other is open
+            assert Cached(second, store).score(PROMPTS, ["a", "bb", "bb"]) == [1 / 3, 2 / 3, 2 / 3]
+    assert second.asked == [("2", "bb"), ("3", "bb")]
+    with sqlite3.connect(there) as file:
+        assert file.execute("SELECT count(*) FROM said").fetchone() == (1,), "nothing was written there"
+    assert not nowhere.exists()
+    third = Counting()
+    with ScoreStore(here) as store:
+        Cached(third, store).score(PROMPTS[:1], ["a"])
+    assert third.asked == [], "what was taken is kept here too"
+
+
 def test_progress_counts_what_was_known_too(tmp_path: Path) -> None:
     done: list[int] = []
     with ScoreStore(tmp_path / "s") as store:

@@ -9,7 +9,7 @@ import pytest
 from tiny_run import Recorder, finished
 
 from plad.config import Distillation, load_recipe
-from plad.losses import DPO, GKD, KD, Loss, MiniLLM, NegativeLogLikelihood
+from plad.losses import DPO, GKD, KD, Loss, MiniLLM, MiniLLMCode, NegativeLogLikelihood
 from plad.models import Lora
 from plad.pipeline import run
 from plad.stages.budget import Cost, Sizes, cost
@@ -32,8 +32,15 @@ PROMPTS = Examples([Example([1, 2, 3, 4], []), Example([1, 2, 3, 4, 5, 6], [])])
         (GKD(), WHOLE, PROMPTS, Cost(7, 2 * ((5 + 3) * 2 * 10 + (5 + 3) * (60 + 200)))),
         # Its text has 5 tokens on average, and its samples are drawn from both models.
         (MiniLLM(), WHOLE, PROMPTS, Cost(7, 2 * ((5 + 3) * 2 * (10 + 100) + (5 + 3 + 5) * (60 + 200)))),
+        # The teacher reads along though no token is drawn from it, for the rewards.
+        (
+            MiniLLMCode(teacher_share=0, text=0),
+            WHOLE,
+            PROMPTS,
+            Cost(7, 2 * ((5 + 3) * 2 * (10 + 100) + (5 + 3) * (60 + 200))),
+        ),
     ],
-    ids=["nll", "lora", "kd", "dpo", "gkd", "minillm"],
+    ids=["nll", "lora", "kd", "dpo", "gkd", "minillm", "minillm_code"],
 )
 def test_costs_by_hand(loss: Loss, settings: Distillation, data: Examples, expected: Cost) -> None:
     text = DATA if isinstance(loss, MiniLLM) else None

@@ -24,6 +24,8 @@ def test_rows_differ_in_what_they_are_named_after(tmp_path: Path) -> None:
         "plad-sum": ("ranking", "sum", 0.5),
         "plad": ("ranking", "mean", 0.5),
     }
+    scaled, _ = _recipes(load_recipe(tmp_path / "recipe.yaml", [*SCORED, "distill.loss={type: margin, scale: rank}"]))
+    assert scaled.methods["plad-margin"].loss.scale == "rank"
     assert {method.learning_rate for method in pseudo.methods.values()} == {0.002}
     assert (list(real.methods), real.pairs.real_share, pseudo.pairs.real_share) == (["plad"], 1, 0)
     marks = [fingerprints(plan(each), 1) for each in (pseudo, real)]

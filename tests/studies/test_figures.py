@@ -19,6 +19,7 @@ from plad.config import load_recipe
 from plad.errors import PladError
 from plad.records import EvalRow, PreferencePair, Prompt, read_jsonl
 from plad.studies import FIGURES as STUDIES
+from plad.studies.figure_page import finding
 from plad.studies.figures import Figure, Point, csv_of, markdown_of
 from plad.studies.lengths import bins
 
@@ -45,7 +46,7 @@ def study(tiny_recipe: Path, copy_of_run: Callable[[], Path], tmp_path: Path) ->
         ElementTree.parse(out / f"{name}.svg")
         rows = list(csv.DictReader((out / f"{name}.csv").open()))
         assert rows
-        assert name == "case" or len(rows) == len(found["points"])
+        assert name in ("case", "beyond") or len(rows) == len(found["points"])
         assert "<svg" in (out / f"{name}.html").read_text()
         return out, found
 
@@ -178,3 +179,21 @@ def test_a_figure_as_text() -> None:
         "Note.",
     ]
     assert csv_of(figure).splitlines()[1] == "a|b,5.0,0.5,0.4,0.6,8"
+
+
+def estimate(value: float) -> dict[str, float]:
+    return {"value": value, "low": value - 0.05, "high": value + 0.05, "n": 8}
+
+
+def test_what_a_figure_found_is_told_with_its_intervals() -> None:
+    points = [Point("PLaD", "plad", x, estimate(value)) for x, value in ((5.0, 0.5), (10.0, 0.75), (20.0, 0.7))]
+    figure = Figure("made", "Made", "share", (1,), "Note.", (Point("SFT", "sft", 5.0, estimate(0.9)), *points))
+    assert finding(figure) == (
+        "PLaD: most at share 10, 75.0 % (95 % interval 70.0 to 80.0 %), "
+        "least at share 5, 50.0 % (95 % interval 45.0 to 55.0 %)."
+    )
+    together = Figure("made", "Made", "share", (1,), "Note.", tuple(points[1:]))
+    assert finding(together).endswith("; the intervals overlap, so that this order may be chance.")
+    ones = tuple(Point(name, "sft", "all", estimate(value)) for name, value in (("a", 0.2), ("b", 0.4)))
+    here = Figure("made", "Made", "", (1,), "Note.", ones)
+    assert finding(here).startswith("Most for b, 40.0 %")

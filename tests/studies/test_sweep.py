@@ -24,20 +24,20 @@ def recipe(tmp_path: Path) -> Recipe:
 
 
 def test_what_is_searched_is_what_a_method_has_and_the_recipes_value_is_within(recipe: Recipe) -> None:
-    assert module._ranges(recipe, "dpo") == {"learning_rate": (1e-5, 2e-3), "beta": (0.03, 3)}
-    assert module._ranges(recipe, "plad") == {"learning_rate": (1e-5, 2e-3), "margin": (0.1, 10)}
+    assert module.ranges(recipe, "dpo") == {"learning_rate": (1e-5, 2e-3), "beta": (0.03, 3)}
+    assert module.ranges(recipe, "plad") == {"learning_rate": (1e-5, 2e-3), "margin": (0.1, 10)}
     on_policy = recipe.model_copy(update={"baselines": {"hot": GKD()}})
-    assert module._ranges(on_policy, "hot")["beta"] == (0.03, 0.97)
+    assert module.ranges(on_policy, "hot")["beta"] == (0.03, 0.97)
 
 
 def test_settings_go_to_the_method_or_to_its_loss(recipe: Recipe) -> None:
-    assert module._apply(recipe, DPO(), {"learning_rate": 0.5, "beta": 2}) == DPO(learning_rate=0.5, beta=2)
-    changed = module._apply(recipe, Plad(), {"learning_rate": 0.5, "margin": 3})
+    assert module.apply_settings(recipe, DPO(), {"learning_rate": 0.5, "beta": 2}) == DPO(learning_rate=0.5, beta=2)
+    changed = module.apply_settings(recipe, Plad(), {"learning_rate": 0.5, "margin": 3})
     assert changed == Plad(learning_rate=0.5, loss={"type": "ranking", "margin": 3})
 
 
 def test_rank_and_batch_are_the_methods_own(recipe: Recipe) -> None:
-    method = module._apply(recipe, Plad(), {"batch_size": 32, "lora_rank": 4, "anchor": 0.5})
+    method = module.apply_settings(recipe, Plad(), {"batch_size": 32, "lora_rank": 4, "anchor": 0.5})
     assert method == Plad(batch_size=32, lora_rank=4, loss={"type": "ranking", "anchor": 0.5})
     settings = recipe.distill.settings_of(method)
     assert (settings.batch_size, settings.lora.r, settings.lora.alpha) == (32, 4, recipe.distill.lora.alpha)
@@ -53,7 +53,7 @@ def test_each_method_is_asked_for_what_it_has(recipe: Recipe) -> None:
     assert {settings["lora_rank"] for settings in asked} == {4, 8, 16, 32}
     assert all(0 <= settings["anchor"] <= 2 for settings in asked)
     whole = recipe.model_copy(update={"distill": recipe.distill.model_copy(update={"lora": None})})
-    assert {*module._suggested(study.ask(), whole, "dpo")} == {"learning_rate", "beta", "batch_size"}
+    assert {*module._suggested(study.ask(), whole, "dpo")} == {"learning_rate", "beta", "anchor", "batch_size"}
 
 
 def test_the_first_of_the_best_is_chosen() -> None:
@@ -73,7 +73,8 @@ def test_a_search_on_validation(
     assert {"distill/dpo.0", "distill/dpo.1", "distill/plad.0", "distill/plad.1"} <= set(trained)
     record = json.loads((folder / "sweep.json").read_text())
     first, second = (trial["settings"] for trial in record["trials"]["dpo"])
-    assert first == {"learning_rate": 1e-4, "beta": 0.2, "batch_size": 4, "lora_rank": 8}, "the recipe's own"
+    own_settings = {"learning_rate": 1e-4, "beta": 0.2, "anchor": 0.0, "batch_size": 4, "lora_rank": 8}
+    assert first == own_settings, "the recipe's own"
     assert second != first
     results = json.loads((folder / "sweep" / "evaluation" / "results.json").read_text())
     rates = {row["name"]: (row["against_initial"] or {}).get("value") for row in results["rows"]}

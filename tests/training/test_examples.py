@@ -13,7 +13,7 @@ from plad.models import PromptFormat
 from plad.models.prompts import Formatter
 from plad.records import PreferencePair, Prompt
 from plad.training.examples import Examples, LengthGrouped, from_pairs, from_references, from_rows
-from plad.training.layout import Example
+from plad.training.layout import DecoderLayout, Example
 
 CHAT = "{% for m in messages %}{{ m.role[0] }}{{ m.content }}.{% endfor %}{% if add_generation_prompt %}a{% endif %}"
 
@@ -117,3 +117,23 @@ def test_fewer_examples_than_a_batch() -> None:
 def test_examples_are_a_dataset() -> None:
     examples = Examples([Example([1], [[2]]), Example([1, 2], [[2], [3, 4]])])
     assert (len(examples), examples.tokens, examples[1].prompt) == (2, [2, 5], [1, 2])
+
+
+def test_weights_of_pairs_reach_the_batch() -> None:
+    pairs = [PreferencePair("a", "x", "yes", "no", weight=0.5), PreferencePair("a", "x", "yes", "nay")]
+    pairs.append(PreferencePair("b", "y", "yes", "no"))
+    examples = list(from_pairs(pairs, PromptFormat().bind(letters()), RankingCalibration()))
+    assert [example.weights for example in examples] == [[1.0, 0.5, 1.0], None]
+    assert DecoderLayout(0)(examples)["weights"].tolist() == [[1.0, 0.5, 1.0], [1.0, 1.0, 1.0]]
+    assert "weights" not in DecoderLayout(0)(examples[1:])
+
+
+def test_scores_have_the_gaps_that_the_loss_takes() -> None:
+    formatter = PromptFormat().bind(letters())
+    pairs = [PreferencePair("a", "x", "yes", "no", 5.0, 4.0), PreferencePair("a", "x", "yes", "nay", 5.0, 1.0)]
+    pairs.append(PreferencePair("b", "y", "yes", "no", 0.0, 2.0))
+    plain = from_pairs(pairs, formatter, MarginCalibration())
+    assert [example.scores for example in plain] == [[5.0, 4.0, 1.0], [0.0, 2.0]]
+    # Gaps of 1, 4 and −2: the median size is 2.
+    scaled = from_pairs(pairs, formatter, MarginCalibration(scale="median"))
+    assert [example.scores for example in scaled] == [[0.0, -0.5, -2.0], [0.0, 1.0]]

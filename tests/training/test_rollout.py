@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -118,3 +119,37 @@ def test_text_stands_beside_the_samples_as_response_one() -> None:
         batch = DecoderLayout(0)(some)
         assert not batch["sampling_logps"][batch["response"] == 1].any()
         assert bool((batch["sampling_logps"][batch["response"] == 0] < 0).all())
+
+
+def credit(rewards: Sequence[Tensor], total: Any) -> list[Tensor]:
+    """Each reward over the number of all: wrong where they are not given together, or with padding."""
+    return [reward_T / total(torch.tensor(sum(map(len, rewards)))) for reward_T in rewards]
+
+
+@pytest.mark.parametrize(("name", "other", "share"), [("llama", "qwen2", 0.3), ("t5", "t5", 0)])
+def test_tokens_are_credited_for_rewards_of_all_samples(name: str, other: str, share: float) -> None:
+    student, teacher = make(name), make(other, seed=5)
+    examples = sampler(student, teacher, teacher_share=share, credit=credit)(PROMPTS, seed=3)
+    count = sum(len(example.responses[0]) for example in examples)
+    for example in examples:
+        [response], [found] = example.responses, example.advantages or []
+        at = (range(len(response)), response)
+        p_T, q_T = (shares(model, example.prompt, response)[at].log() for model in (teacher, student))
+        torch.testing.assert_close(torch.tensor(found).double(), (p_T - q_T) / count, atol=1e-4, rtol=1e-4)
+
+
+def test_texts_are_credited_with_samples_tokens_over_theirs() -> None:
+    """So that a sum over texts, divided by the samples' tokens, is a mean over texts' tokens."""
+    text = Examples([Example([2, 3], [[20, 21, END]]), Example([4], [[22, END]])])
+    draw = OnPolicy(sampler(make("llama"), make("qwen2", seed=5), credit=credit), text, seed=7)
+    prompts = [Example(prompt, []) for prompt in PROMPTS]
+    parts = draw([prompts[:1], prompts[1:]], step=0)
+    samples = [e for part in parts for e in part if len(e.responses) == 1]
+    texts = [e for part in parts for e in part if len(e.responses) == 2]
+    drawn, read = sum(len(e.responses[0]) for e in samples), sum(len(e.responses[1]) for e in texts)
+    assert [e.advantages for e in texts] == [[[], [drawn / read] * len(e.responses[1])] for e in texts]
+    assert [e for part in draw([prompts], step=0) for e in part] == [*samples, *texts]
+    batch = DecoderLayout(0)(parts[0])
+    assert batch["advantages"].sum().item() == pytest.approx(
+        sum(value for e in parts[0] for row in e.advantages or [] for value in row), rel=1e-5
+    )

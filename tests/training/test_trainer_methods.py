@@ -13,7 +13,7 @@ from test_trainer import Crash, arguments, assert_equal, dropping, weights
 from tiny import letters, make, make_examples, one_at_a_time
 
 from plad.errors import PladError
-from plad.losses import DPO, GKD, KD, Loss, MiniLLM
+from plad.losses import DPO, GKD, KD, Loss, MiniLLM, MiniLLMCode
 from plad.models import Lora
 from plad.training.examples import Examples
 from plad.training.layout import Example
@@ -25,7 +25,7 @@ TEXT = Examples(make_examples(5, responses=1, seed=3))
 
 def trainer(folder: Path, model: Any, loss: Loss, examples: Examples | Dataset, **settings: Any) -> PladTrainer:
     teacher = make("qwen2", seed=5) if loss.needs_teacher else None
-    text = TEXT if isinstance(loss, MiniLLM) else None
+    text = TEXT if with_text(loss) else None
     return PladTrainer(
         model,
         arguments(folder, **settings),
@@ -38,6 +38,10 @@ def trainer(folder: Path, model: Any, loss: Loss, examples: Examples | Dataset, 
     )
 
 
+def with_text(loss: Loss) -> bool:
+    return bool((rollout := loss.rollout()) and rollout.with_text)
+
+
 def prompts(count: int) -> Examples:
     return Examples([Example(example.prompt, []) for example in make_examples(count)])
 
@@ -47,7 +51,9 @@ def data(loss: Loss, count: int = 12) -> Examples:
 
 
 @pytest.mark.parametrize(
-    "loss", [KD(temperature=2, nll=0.5), MiniLLM(), pytest.param(GKD(), marks=SLOW)], ids=["kd", "minillm", "gkd"]
+    "loss",
+    [KD(temperature=2, nll=0.5), MiniLLM(), MiniLLMCode(), pytest.param(GKD(), marks=SLOW)],
+    ids=["kd", "minillm", "minillm_code", "gkd"],
 )
 def test_accumulation_changes_no_step_and_training_no_teacher(loss: Loss, tmp_path: Path) -> None:
     found = []
@@ -71,7 +77,11 @@ def test_accumulation_changes_no_step_and_training_no_teacher(loss: Loss, tmp_pa
     assert_equal(found[1], found[0], atol=2e-6)
 
 
-@pytest.mark.parametrize("loss", [MiniLLM(), pytest.param(DPO(), marks=SLOW)], ids=["minillm", "dpo"])
+@pytest.mark.parametrize(
+    "loss",
+    [MiniLLM(), pytest.param(MiniLLMCode(), marks=SLOW), pytest.param(DPO(), marks=SLOW)],
+    ids=["minillm", "minillm_code", "dpo"],
+)
 def test_resuming_gives_the_same_bytes(loss: Loss, tmp_path: Path) -> None:
     def begin(folder: Path) -> PladTrainer:
         model = dropping()
@@ -126,7 +136,7 @@ def test_dpo_starts_at_log_two_and_learns_the_preference(name: str, adapted: boo
 @pytest.mark.parametrize("adapted", [False, True])
 @pytest.mark.parametrize("name", ["llama", "t5"])
 @pytest.mark.slow
-@pytest.mark.parametrize("loss", [KD(), GKD(), MiniLLM(text=0.1)], ids=lambda loss: loss.type)
+@pytest.mark.parametrize("loss", [KD(), GKD(), MiniLLM(text=0.1), MiniLLMCode(text=0.1)], ids=lambda loss: loss.type)
 def test_a_student_comes_nearer_to_its_teacher(loss: Loss, name: str, adapted: bool, tmp_path: Path) -> None:
     """By the loss, or the reverse KL of many samples, on the prompts that it learnt from."""
     model = Lora(r=8, alpha=16, dropout=0.0).wrap(make(name), "nowhere") if adapted else make(name)
@@ -139,16 +149,27 @@ def test_a_student_comes_nearer_to_its_teacher(loss: Loss, name: str, adapted: b
         processing_class=letters(),
         loss=loss,
         teacher=teacher,
-        text=TEXT if isinstance(loss, MiniLLM) else None,
+        text=TEXT if with_text(loss) else None,
         max_new_tokens=4,
     )
     before = run.evaluate()
     run.train()
-    key = "eval_reverse_kl" if isinstance(loss, MiniLLM) else "eval_loss"
+    key = "eval_reverse_kl" if with_text(loss) else "eval_loss"
     assert run.evaluate()[key] < 0.8 * before[key]
     if loss.rollout():
         lengths = [entry["length"] for entry in run.state.log_history if "loss" in entry]
         assert all(1 <= length <= 4 for length in lengths), "the mean number of tokens of the samples"
+
+
+def test_dropout_is_left_out_where_the_loss_wants_none(tmp_path: Path) -> None:
+    """The student still is what drew the samples, so that the weight of each is that of its drawing."""
+    without, found = dropping(), []
+    for layer in without.model.layers:
+        layer.self_attn.attention_dropout = 0.0
+    for model in (dropping(), without):
+        trainer(tmp_path, model, MiniLLMCode(), data(MiniLLMCode()), max_steps=2).train()
+        found.append(weights(model))
+    assert_equal(found[1], found[0], atol=0)
 
 
 @pytest.mark.parametrize(("name", "copies"), [("llama", 1), ("gpt-neo", 2), ("t5", 1)])
