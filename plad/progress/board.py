@@ -65,7 +65,7 @@ class Board:
         """What a run tells of its tasks."""
         match kind:
             case "plan":
-                self._plan(fields["done"], fields["todo"])
+                self._plan(fields["tasks"], fields["todo"])
             case "task":
                 self._stage(fields["name"]).begun = time.monotonic()
             case "done":
@@ -108,12 +108,12 @@ class Board:
             table.add_row(*_row(name, stage))
         return Group(table, self._bars) if self._bars.tasks else table
 
-    def _plan(self, done: Sequence[str], todo: Sequence[str]) -> None:
+    def _plan(self, tasks: Sequence[str], todo: Sequence[str]) -> None:
         self._stages = {}
-        for name in (*done, *todo):
-            self._stages.setdefault(name.split("/")[0], Stage()).tasks.append(name)
-        for name in done:
-            self._stage(name).done.add(name)
+        for name in tasks:
+            self._stage(name).tasks.append(name)
+            if name not in todo:
+                self._stage(name).done.add(name)
         if todo:
             self._show()
 

@@ -29,7 +29,7 @@ def lines(board: Board, width: int) -> list[str]:
 def board(capsys: pytest.CaptureFixture[str]) -> Board:
     """One of six tasks kept from before, two done since, the fourth under way."""
     board = Board()
-    board.event("plan", folder="x", done=PLAN[:1], todo=PLAN[1:])
+    board.event("plan", folder="x", tasks=PLAN, done=PLAN[:1], todo=PLAN[1:])
     for task, loss in (("sft/teacher", 2.3456), ("sft/student", 3.0)):
         board.event("task", name=task)
         board.event("done", name=task, seconds=62.6, summary={"loss": loss})
@@ -87,13 +87,23 @@ def test_rate_and_time_left_are_over_all_of_the_time(board: Board, monkeypatch: 
 
 def test_numbers_of_another_kind_do_not_stand_beside_each_other() -> None:
     board = Board()
-    board.event("plan", folder="x", done=[], todo=["evaluate/teacher", "evaluate/plad"])
+    both = ["evaluate/teacher", "evaluate/plad"]
+    board.event("plan", folder="x", tasks=both, done=[], todo=both)
     won = {"value": 0.25}
     board.event("done", name="evaluate/teacher", seconds=1, summary={"wins": {"reference": won}})
     assert lines(board, 80)[0].endswith("wins over the references: teacher 25.0 %")
     wins = {"reference": won, "initial": {"value": 0.667}}
     board.event("done", name="evaluate/plad", seconds=1, summary={"wins": wins})
     assert lines(board, 80)[0].endswith("0:00:02  wins over the initial student: plad 66.7 %")
+    board.event("end", failed=None)
+
+
+def test_stages_stand_in_the_order_of_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board()
+    tasks = ["sample", "pair", "evaluate/teacher", "evaluate/plad"]
+    board.event("plan", folder="x", tasks=tasks, done=["sample", "evaluate/teacher"], todo=["pair", "evaluate/plad"])
+    shown = [line.split() for line in lines(board, 80)]
+    assert shown == [["✓", "sample", "kept"], ["·", "pair"], ["·", "evaluate"]]
     board.event("end", failed=None)
 
 
