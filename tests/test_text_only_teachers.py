@@ -84,10 +84,10 @@ def test_the_report_tells_tokens_and_money(taught: tuple[Path, Path, list[int]])
     money = round(good * (10 * 1 + 5 * 10) / 1e6, 6)
     assert summary["paid"] == {"requests": good, "prompt_tokens": 10 * good, "tokens": 5 * good, "money": money}
     tested = finished(folder)["evaluate/teacher"]["summary"]["paid"]["money"]
-    assert f"| Paid for in this run | {money + tested:.4f} |" in (folder / "report.md").read_text()
+    assert f"| Paid for in this run | {money + tested:.4f} · " in (folder / "report.md").read_text()
     assert "Paid for in this run" in (folder / "report.html").read_text()
     assert finished(other)["sample/teacher"]["summary"]["paid"]["money"] == 0
-    assert "| Paid for in this run | 0.0000 |" in (other / "report.md").read_text()
+    assert "| Paid for in this run | 0.0000 · 0 requests |" in (other / "report.md").read_text()
 
 
 def test_an_estimate_leaves_out_what_is_in_the_store(taught: tuple[Path, Path, list[int]]) -> None:

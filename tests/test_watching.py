@@ -6,10 +6,12 @@ import http.client
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
@@ -165,9 +167,28 @@ def test_a_file_that_is_half_written_leaves_the_page_as_it_was(going_on: Path) -
     assert watch.page() != page
 
 
+def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    write(tmp_path / "recipe.yaml", "seed: 1\n")
+    page = Watch(tmp_path).page()
+    assert "not begun" in page
+    assert "not been evaluated yet" in page
+
+
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PladError, match=r"recipe\.yaml"):
         Watch(tmp_path)
+
+
+def test_the_command_tells_its_address_and_ends_when_it_is_told_to(going_on: Path) -> None:
+    command = [sys.executable, "-m", "plad", "watch", str(going_on), "--json"]
+    watcher = subprocess.Popen(command, env=offline(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert watcher.stdout is not None
+    address = json.loads(watcher.stdout.readline())["address"]
+    with urllib.request.urlopen(address) as page:
+        assert "distill/plad" in page.read().decode()
+    watcher.send_signal(signal.SIGINT)
+    _, errors = watcher.communicate(timeout=60)
+    assert (watcher.returncode, errors.strip()) == (0, "")
 
 
 @pytest.mark.slow
@@ -180,12 +201,14 @@ def test_a_page_that_is_watched_follows_without_losing_its_place(going_on: Path)
         view.goto(f"http://127.0.0.1:{server.server_port}/")
         view.locator("[name=search]").fill("variant 3.")
         view.locator("#training summary").first.click()
+        view.locator("[name=search]").evaluate("box => box.focus({ preventScroll: true })")
         top = view.locator("#training").bounding_box()["y"]
         assert view.evaluate("scrollY") > 0
         finish(going_on)
         view.wait_for_selector("#results")
         assert tab.shown() == ["p3"]
         assert view.locator("[name=search]").input_value() == "variant 3."
+        assert view.evaluate("document.activeElement.name") == "search"
         assert view.locator("#training details").first.get_attribute("open") is not None
         # The results came in above it.
         assert view.locator("#training").bounding_box()["y"] == pytest.approx(top, abs=2)

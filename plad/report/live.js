@@ -50,49 +50,44 @@
     [...fresh.querySelectorAll("details")].forEach((box, n) => {
       box.open = Boolean(old.querySelectorAll("details")[n]?.open);
     });
-    if (old.isEqualNode(fresh)) return old;
+    if (old.isEqualNode(fresh)) return;
     const scrolled = [...old.querySelectorAll(".scroll")].map((box) => box.scrollLeft);
     old.replaceWith(fresh);
     [...fresh.querySelectorAll(".scroll")].forEach((box, n) => { box.scrollLeft = scrolled[n] || 0; });
-    return fresh;
   }
 
+  // A section that stays is never moved, which would take the focus from what is in it. The examples have a state of
+  // their own.
   function sections(main, wanted) {
-    let next = main.firstElementChild;
-    for (const fresh of wanted) {
+    const ids = new Set(wanted.map(({ id }) => id));
+    [...main.children].filter(({ id }) => !ids.has(id)).forEach((gone) => gone.remove());
+    wanted.forEach((fresh, n) => {
       const old = document.getElementById(fresh.id);
-      if (!old) {
-        main.insertBefore(fresh, next);
-        continue;
-      }
-      const after = old.nextElementSibling;
-      // The examples have a state of their own.
-      const now = fresh.id === "examples" ? old : swap(old, fresh);
-      if (old !== next) main.insertBefore(now, next);
-      else next = after;
-    }
-    while (next) {
-      const gone = next;
-      next = next.nextElementSibling;
-      gone.remove();
-    }
+      if (!old) main.insertBefore(fresh, main.children[n] || null);
+      else if (fresh.id !== "examples") swap(old, fresh);
+    });
   }
 
   function examples(next) {
     const [old, fresh] = [document, next].map((page) => page.getElementById("examples-data"));
     if (old.textContent === fresh.textContent) return;
     old.textContent = fresh.textContent;
-    const section = document.getElementById("examples");
-    const form = section?.querySelector("form");
-    const incoming = next.getElementById("examples");
+    const [section, incoming] = [document, next].map((page) => page.getElementById("examples"));
     // Selections come with the student's answers: the form is another one then.
-    if (form && incoming && form.elements.length !== incoming.querySelector("form").elements.length) {
-      const [typed, active] = [form.elements.search.value, document.activeElement === form.elements.search];
+    const grown = section && incoming && fields(section).length !== fields(incoming).length;
+    const typed = grown ? fields(section).search.value : "";
+    const active = grown && document.activeElement === fields(section).search;
+    if (grown) {
       section.replaceWith(incoming);
-      incoming.querySelector("form").elements.search.value = typed;
-      if (active) incoming.querySelector("[name=search]").focus();
+      fields(incoming).search.value = typed;
     }
     document.dispatchEvent(new Event("plad:examples"));
+    // Only now is the form there to be seen.
+    if (active) fields(incoming).search.focus({ preventScroll: true });
+  }
+
+  function fields(section) {
+    return section.querySelector("form").elements;
   }
 
   look();

@@ -131,7 +131,8 @@ def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]
 def _histories(
     run: Path, manifest: Json, order: Sequence[str], file: str = "history.jsonl"
 ) -> dict[str, tuple[Json, ...]]:
-    files = {path.parent.name: path for path in run.glob(f"models/*/{file}")}
+    # Hidden is a model that is being put in its place.
+    files = {path.parent.name: path for path in run.glob(f"models/[!.]*/{file}")}
     # Of the training that is under way; older work that was given up is nobody's.
     doing = str((manifest.get("doing") or {}).get("task", ""))
     work = run.glob(f".work/{doing.replace('/', '-')}-????????????/{file}") if doing else ()

@@ -96,7 +96,7 @@ def test_wins_by_length_are_drawn(full: Path) -> None:
 
 def test_length_warnings_come_after_the_table_and_are_counted_above_it(full: Path) -> None:
     html, text = pages(full)
-    assert '<a href="#warnings">1 warning</a>' in html[: html.index("<main>")]
+    assert '<a href="#warnings">1 warning</a>' in html[: html.index("<main")]
     assert html.index('id="results"') < html.index(WARNING) < html.index('id="cost"')
     assert f"- {WARNING}" in text
 
