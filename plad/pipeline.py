@@ -374,20 +374,18 @@ def _done(run: Run, task: Task, mark: str) -> bool:
 
 def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
     """Say what is kept and what changed before anything is done."""
-    display.event(
-        "plan", folder=str(run.folder), done=[t.name for t in tasks if t not in todo], todo=[t.name for t in todo]
-    )
     kept = [task.name for task in tasks if task not in todo]
+    names = {"tasks": [task.name for task in tasks], "done": kept, "todo": [task.name for task in todo]}
+    display.event("plan", folder=str(run.folder), **names)
     if not todo:
         display.say(f"{run.folder}: all {len(tasks)} tasks are done.")
     elif kept:
         display.say(f"{run.folder}: {len(kept)} of {len(tasks)} tasks are done; continuing with {todo[0].name}.")
     for task in todo:
         record = run.finished(task.name) or {}
-        if record and (
-            told := [f"{key}: {a} → {b}" for key, a, b in changes(record.get("settings", {}), task.settings)]
-        ):
-            display.say(f"  {task.name} runs again: {'; '.join(told)}")
+        differing = changes(record.get("settings", {}), task.settings) if record else ()
+        if told := "; ".join(f"{key}: {old} → {new}" for key, old, new in differing):
+            display.say(f"  {task.name} runs again: {told}")
 
 
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:

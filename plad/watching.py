@@ -21,7 +21,7 @@ SHARE = 0.05
 """Of the time, at the most, that goes into making the page anew: the run needs the machine itself."""
 FILES = (
     *("recipe.yaml", "manifest.json", "data/summary.json", "pairs.json", "pairs.jsonl", "rounds.json"),
-    *("evaluation/*.json", "evaluation/*.jsonl", "models/*/history.jsonl", ".work/*/history.jsonl"),
+    *("evaluation/*.json", "evaluation/*.jsonl", "models/*/*.jsonl", ".work/*/*.jsonl"),
 )
 """What a page is made of."""
 

@@ -60,7 +60,7 @@ def test_json_is_one_object_a_line(tiny_recipe: Path, finished_run: Path, tmp_pa
     assert result.exit_code == 0, result.output
     events = [json.loads(line) for line in result.stdout.splitlines()]
     assert all(isinstance(event, dict) for event in events)
-    assert events[0] == {"event": "plan", "folder": str(tmp_path / "run"), "done": [], "todo": TASKS}
+    assert events[0] == {"event": "plan", "folder": str(tmp_path / "run"), "tasks": TASKS, "done": [], "todo": TASKS}
     assert [event["name"] for event in events if event["event"] == "done"] == TASKS
     assert events[-1]["event"] == "results"
     results = json.loads((finished_run / "evaluation" / "results.json").read_text())

@@ -57,7 +57,7 @@ def list_runs(folder: Path, as_json: bool) -> None:
     from plad.status import status as status_of
 
     if not folder.is_dir():
-        raise PladError(f"runs are in a folder, but there is no {folder}. `plad run RECIPE` makes one in runs/.")
+        raise PladError(f"there is no folder {folder} with runs in it. `plad run RECIPE` makes one in runs/.")
     found = [status_of(run) for run in runs_below(folder)]
     if as_json:
         for one in found:

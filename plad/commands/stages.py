@@ -11,6 +11,10 @@ import click
 
 from plad.commands.options import for_machines, overriding, quiet
 from plad.errors import PladError
+from plad.progress.terminal import waiting
+
+STARTING = "starting …"
+"""Shown while libraries are loaded, which takes seconds, and longer the first time."""
 
 STAGES = {
     "prepare": "Read the task, drop duplicates, and divide it.",
@@ -34,12 +38,8 @@ def run(recipe: Path, out: Path | None, force: tuple[str, ...], overrides: tuple
 
     RECIPE is a YAML file, or a run folder to continue. Killed at any point, the same command goes on from there.
     """
-    folder = recipe if recipe.is_dir() else None
-    quiet()
-    from plad.config import load_recipe
-
-    loaded = load_recipe(recipe / "recipe.yaml" if folder else recipe, overrides)
-    _run(loaded, out or folder or Path("runs") / loaded.name, as_json, force=force)
+    loaded, folder = _load(recipe, overrides)
+    _run(loaded, out or folder, as_json, force=force)
 
 
 def _stage_command(name: str, text: str) -> click.Command:
@@ -56,11 +56,7 @@ def _stage_command(name: str, text: str) -> click.Command:
 
 def run_stage(name: str, run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
     """One stage of a run folder, or of a recipe's."""
-    quiet()
-    from plad.config import load_recipe
-
-    loaded = load_recipe(run / "recipe.yaml" if run.is_dir() else run, overrides)
-    folder = run if run.is_dir() else Path("runs") / loaded.name
+    loaded, folder = _load(run, overrides)
     _run(loaded, folder, as_json, only=name, force=[name] if force else [])
 
 
@@ -93,7 +89,6 @@ def evaluate(
     Without RUN, compare any two or more models on any prompts: --model A --model B --data F. Outputs and scores stay in
     --out, so that the same command goes on where it was. --set then takes sampling.*, max_prompt_tokens and seed.
     """
-    quiet()
     if models:
         if run is not None or data is None:
             raise PladError("--model compares models on the prompts of --data and takes no RUN. Give --data alone.")
@@ -105,8 +100,10 @@ def evaluate(
 
 
 def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    from plad.comparing import comparison, parse_scorer
-    from plad.config import parse_settings
+    quiet()
+    with waiting(STARTING):
+        from plad.comparing import comparison, parse_scorer
+        from plad.config import parse_settings
     from plad.progress import choose_display
 
     wanted = comparison(settings | {"judge": parse_scorer(judge)} | parse_settings(overrides))
@@ -119,6 +116,16 @@ def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], a
 
     for table in comparison_tables(result):
         console().print(table)
+
+
+def _load(path: Path, overrides: tuple[str, ...]) -> tuple[Any, Path]:
+    """The recipe of a file or of a run folder, and the folder to work in."""
+    quiet()
+    with waiting(STARTING):
+        from plad.config import load_recipe
+
+    loaded = load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)
+    return loaded, path if path.is_dir() else Path("runs") / loaded.name
 
 
 def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:

@@ -65,7 +65,7 @@ class Board:
         """What a run tells of its tasks."""
         match kind:
             case "plan":
-                self._plan(fields["done"], fields["todo"])
+                self._plan(fields["tasks"], fields["todo"])
             case "task":
                 self._stage(fields["name"]).begun = time.monotonic()
             case "done":
@@ -82,10 +82,14 @@ class Board:
         if alone:
             self._show()
         room = LABEL if self._console.width >= NARROW else LABEL - 8
-        task = self._bars.add_task("", total=total, label="  " + _cut(label, room), values="")
+        task = self._bars.add_task("", total=total, label="  " + _cut(label, room), rate=0.0, values="")
+        started, first = time.monotonic(), [-1]
 
         def advance(done: int, values: Mapping[str, float], total: int | None = None) -> None:
-            self._bars.update(task, completed=done, total=total, values=_numbers(values))
+            # Over all of the time, since answers come in batches; what an earlier process did is no speed of this one.
+            first[0] = done if first[0] < 0 else first[0]
+            rate = (done - first[0]) / max(time.monotonic() - started, 1e-9)
+            self._bars.update(task, completed=done, total=total, rate=rate, values=_numbers(values))
 
         try:
             yield advance
@@ -104,12 +108,12 @@ class Board:
             table.add_row(*_row(name, stage))
         return Group(table, self._bars) if self._bars.tasks else table
 
-    def _plan(self, done: Sequence[str], todo: Sequence[str]) -> None:
+    def _plan(self, tasks: Sequence[str], todo: Sequence[str]) -> None:
         self._stages = {}
-        for name in (*done, *todo):
-            self._stages.setdefault(name.split("/")[0], Stage()).tasks.append(name)
-        for name in done:
-            self._stage(name).done.add(name)
+        for name in tasks:
+            self._stage(name).tasks.append(name)
+            if name not in todo:
+                self._stage(name).done.add(name)
         if todo:
             self._show()
 
@@ -184,19 +188,29 @@ def _clock(seconds: float) -> str:
     return str(timedelta(seconds=int(seconds)))
 
 
+class _Count(rp.ProgressColumn):
+    """How many are done, and of how many where that is known."""
+
+    def render(self, task: rp.Task) -> Text:
+        if task.total:
+            return Text(f"{task.completed:.0f}/{task.total:.0f}")
+        return Text(f"{task.completed:.0f}" if task.completed else "")
+
+
 class _Rate(rp.ProgressColumn):
     """How many a second."""
 
     def render(self, task: rp.Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f}/s" if speed else "")
+        rate = task.fields["rate"]
+        return Text(f"{rate:.1f}/s" if rate else "")
 
 
 class _Left(rp.ProgressColumn):
     """The time left, where it is known."""
 
     def render(self, task: rp.Task) -> Text:
-        return Text("" if task.time_remaining is None else f"{_clock(task.time_remaining)} left")
+        rate = task.fields["rate"]
+        return Text(f"{_clock((task.total - task.completed) / rate)} left" if task.total and rate else "")
 
 
 class _Field(rp.ProgressColumn):
@@ -217,7 +231,7 @@ def _columns(width: int) -> list[rp.ProgressColumn]:
     return [
         _Field("label"),
         bar,
-        rp.MofNCompleteColumn(table_column=whole),
+        _Count(whole),
         _Rate(whole),
         _Left(whole),
         _Field("values"),

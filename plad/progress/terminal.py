@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -23,6 +25,19 @@ def coloured(stream: TextIO) -> bool:
     if os.environ.get("NO_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or moves(stream)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Tell a person that something goes on before there is anything to show; the line is gone afterwards."""
+    if not moves(sys.stderr):
+        yield
+        return
+    print(text, end="", flush=True, file=sys.stderr)
+    try:
+        yield
+    finally:
+        print("\r\x1b[K", end="", flush=True, file=sys.stderr)
 
 
 def console() -> Console:

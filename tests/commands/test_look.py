@@ -65,7 +65,7 @@ def test_list(finished_run: Path, tmp_path: Path) -> None:
     ]
     missing = plad("list", tmp_path / "nowhere")
     assert missing.exit_code == 2
-    assert "there is no" in missing.output
+    assert "with runs in it" in missing.output
 
 
 def test_show_one_example(finished_run: Path) -> None:

@@ -29,7 +29,7 @@ def lines(board: Board, width: int) -> list[str]:
 def board(capsys: pytest.CaptureFixture[str]) -> Board:
     """One of six tasks kept from before, two done since, the fourth under way."""
     board = Board()
-    board.event("plan", folder="x", done=PLAN[:1], todo=PLAN[1:])
+    board.event("plan", folder="x", tasks=PLAN, done=PLAN[:1], todo=PLAN[1:])
     for task, loss in (("sft/teacher", 2.3456), ("sft/student", 3.0)):
         board.event("task", name=task)
         board.event("done", name=task, seconds=62.6, summary={"loss": loss})
@@ -62,15 +62,48 @@ def test_long_and_wide_names_keep_every_row_on_its_line(board: Board, width: int
     assert ("accuracy 0.75" in shown[4]) == (width >= 80)
 
 
+def test_a_bar_counts_what_it_knows(board: Board) -> None:
+    with board.bar("judging", None) as advance:
+        assert not re.search(r"\d", lines(board, 80)[-1])
+        advance(7, {})
+        assert " 7" in lines(board, 80)[-1]
+    with board.bar("sampling", 12) as advance:
+        advance(3, {})
+        assert " 3/12" in lines(board, 80)[-1]
+
+
+def test_rate_and_time_left_are_over_all_of_the_time(board: Board, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("plad.progress.board.time.monotonic", lambda: now[0])
+    with board.bar("training", None) as advance:
+        advance(10, {}, 100)  # an earlier process did ten
+        assert "left" not in lines(board, 120)[-1]
+        for done, at in ((11, 104.0), (12, 104.0), (30, 104.0)):  # a batch arrives at once
+            now[0] = at
+            advance(done, {}, 100)
+        # 20 in 4 seconds: 5 a second, so that the other 70 take 14.
+        assert "30/100 5.0/s 0:00:14 left" in lines(board, 120)[-1]
+
+
 def test_numbers_of_another_kind_do_not_stand_beside_each_other() -> None:
     board = Board()
-    board.event("plan", folder="x", done=[], todo=["evaluate/teacher", "evaluate/plad"])
+    both = ["evaluate/teacher", "evaluate/plad"]
+    board.event("plan", folder="x", tasks=both, done=[], todo=both)
     won = {"value": 0.25}
     board.event("done", name="evaluate/teacher", seconds=1, summary={"wins": {"reference": won}})
     assert lines(board, 80)[0].endswith("wins over the references: teacher 25.0 %")
     wins = {"reference": won, "initial": {"value": 0.667}}
     board.event("done", name="evaluate/plad", seconds=1, summary={"wins": wins})
     assert lines(board, 80)[0].endswith("0:00:02  wins over the initial student: plad 66.7 %")
+    board.event("end", failed=None)
+
+
+def test_stages_stand_in_the_order_of_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    board = Board()
+    tasks = ["sample", "pair", "evaluate/teacher", "evaluate/plad"]
+    board.event("plan", folder="x", tasks=tasks, done=["sample", "evaluate/teacher"], todo=["pair", "evaluate/plad"])
+    shown = [line.split() for line in lines(board, 80)]
+    assert shown == [["✓", "sample", "kept"], ["·", "pair"], ["·", "evaluate"]]
     board.event("end", failed=None)
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 
 from plad.progress import Lines, choose_display
-from plad.progress.terminal import coloured, moves
+from plad.progress.terminal import coloured, moves, waiting
 
 
 class Stream(io.StringIO):
@@ -48,3 +48,12 @@ def test_what_a_stream_can_show(
     assert (moves(stream), coloured(stream)) == (moving, colours)
     monkeypatch.setattr("sys.stdout", stream)
     assert isinstance(choose_display(), Lines) is not moving
+
+
+def test_waiting_is_told_on_a_terminal_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    for terminal, told in ((True, ("starting …", "starting …\r\x1b[K")), (False, ("", ""))):
+        monkeypatch.setattr("sys.stderr", stream := Stream(terminal))
+        with waiting("starting …"):
+            during = stream.getvalue()
+        assert (during, stream.getvalue()) == told
