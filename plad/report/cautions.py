@@ -28,7 +28,8 @@ def cautions(run: RunFiles) -> list[str]:
     results = run.results or {}
     rows = [row for row in results.get("rows", ()) if row["name"] != "teacher"]
     told = [*_few(results), *_nothing_to_learn(results), *results.get("warnings", ()), *_judge(results)]
-    return told + _outputs(run, rows, results.get("reference") or {}) + _dropped(run) + _fallen(run)
+    told += _outputs(run, rows, results.get("reference") or {})
+    return told + _premise(run) + _dropped(run) + _fallen(run) + _collapsed(run)
 
 
 def _few(results: Json) -> list[str]:
@@ -73,6 +74,12 @@ def _outputs(run: RunFiles, rows: Sequence[Json], reference: Json) -> list[str]:
     return told
 
 
+def _premise(run: RunFiles) -> list[str]:
+    """What the audit of the pairs says against their order."""
+    warning = ((run.pair_counts or {}).get("audit") or {}).get("warning")
+    return [str(warning)] if warning else []
+
+
 def _dropped(run: RunFiles) -> list[str]:
     counts = run.pair_counts or {}
     dropped, prompts = sum(counts.get("dropped", {}).values()), counts.get("prompts")
@@ -92,6 +99,16 @@ def _fallen(run: RunFiles) -> list[str]:
                 f"to {after:.2f} a token. The gap was closed by making both sides unlikely."
             )
     return told
+
+
+def _collapsed(run: RunFiles) -> list[str]:
+    """What the guard saw of each student, at the last look at which it saw anything."""
+    seen = {name: [record for record in records if record.get("signs")] for name, records in run.guards.items()}
+    return [
+        f"{run.label(name)} showed signs of collapse in training: {'; '.join(records[-1]['signs'])}."
+        for name, records in seen.items()
+        if records
+    ]
 
 
 def _ends(values: Sequence[float]) -> tuple[float, float]:

@@ -81,6 +81,21 @@ def test_a_likelihood_that_fell(run: Path) -> None:
     assert "from -3.05 to -4.85 a token" in line
 
 
+def test_an_audit_that_doubts_the_order_of_the_pairs(run: Path) -> None:
+    counts = {"prompts": 100, "made": 100, "dropped": {}}
+    write(run / "pairs.json", counts | {"audit": {"warning": "The order is not shown."}})
+    assert told(run) == ["The order is not shown."]
+    write(run / "pairs.json", counts | {"audit": {"warning": None}})
+    assert told(run) == []
+
+
+def test_a_student_that_showed_signs_of_collapse(run: Path) -> None:
+    looks = [{"step": 0}, {"step": 10, "signs": ["length fell"]}, {"step": 20, "signs": []}]
+    lines(run / "models/seqkd/guard.jsonl", looks)
+    lines(run / "models/plad/guard.jsonl", looks[::2])
+    assert told(run) == ["SeqKD showed signs of collapse in training: length fell."]
+
+
 def test_a_run_of_nothing_but_a_recipe(tmp_path: Path) -> None:
     write(tmp_path / "recipe.yaml", "seed: 1\n")
     assert cautions(read_run(tmp_path)) == []
