@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "database", "changes"},  # import nothing of ours
+    {"errors", "progress", "database", "changes", "repetition"},  # import nothing of ours
     {"spec", "records", "speed", "presets"},
     {"template"},
     {"runs", "report"},
@@ -43,8 +43,8 @@ ONLY: dict[str, set[str]] = {
     "report": {"errors", "records"},
     "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
     "watching": {"errors", "report", "status"},
-    "evaluation": {"errors", "records", "scoring"},
-    "training": {"errors", "spec", "records", "losses", "models"},
+    "evaluation": {"errors", "records", "repetition", "scoring"},
+    "training": {"errors", "repetition", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
     "generation": {"database", "errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
     "pipeline": {"changes", "errors", "config", "methods", "progress", "runs", "stages"},

@@ -14,15 +14,13 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from plad.repetition import repetition
 from plad.spec import Spec
 from plad.training.layout import Example
 from plad.training.score import response_logps
 
 Answers = Sequence[tuple[str, bool]]
 """Texts, and whether the student ended each."""
-
-RUN = 3
-"""Words of a run; a run that an answer has had before is a repetition."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +105,6 @@ def look(
         fmean(ended for _, ended in answers),
         rate,
     )
-
-
-def repetition(text: str) -> float:
-    """The share of an answer's runs of three words that it has had before; 0 where it is shorter."""
-    words = text.split()
-    runs = list(zip(*(words[start:] for start in range(RUN)), strict=False))
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0
 
 
 def _shares(start: Vitals, now: Vitals) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -16,7 +16,7 @@ from plad.losses import DPO, RankingCalibration
 from plad.models import Lora, PromptFormat
 from plad.records import Prompt
 from plad.training.examples import Examples
-from plad.training.guard import Guard, Probe, Vitals, look, repetition
+from plad.training.guard import Guard, Probe, Vitals, look
 from plad.training.guarding import Guarding
 from plad.training.likelihood import base_model
 from plad.training.run import Optimisation, train
@@ -52,13 +52,6 @@ def test_no_sign_within_the_limits_and_none_for_what_improves() -> None:
     assert Guard().signs(Vitals(5, -1.5, 16, 0.3, 0.8), START) == []
     assert Guard().signs(Vitals(5, 0.0, 8, 0.0, 1.0), START) == []
     assert Guard().signs(Vitals(5, -1.0, 0.0, 0.0, 1.0), Vitals(0, -1.0, 0.0, 0.0, 1.0)) == [], "empty at the start too"
-
-
-def test_repetition_counts_runs_of_three_words_that_were_there_before() -> None:
-    # a b c, b c a, c a b, a b c: of four runs one comes again.
-    assert repetition("a b c a b c") == 0.25
-    assert repetition("so so so so so") == pytest.approx(2 / 3)
-    assert (repetition("a b"), repetition("")) == (0, 0)
 
 
 def student(architecture: str = "llama") -> Any:
