@@ -32,7 +32,7 @@ class ScoreStore:
 
     Args:
         beside: files of other runs, which are looked into for what this one lacks, and never written to. One that is
-            not there, or not to be read, has nothing.
+            not there, is in use, or is not to be read, has nothing.
     """
 
     def __init__(self, path: Path, beside: Sequence[Path] = ()):
@@ -95,10 +95,11 @@ def _rows(file: sqlite3.Connection, keys: Sequence[str]) -> dict[str, Any]:
 
 def _taken(path: Path, keys: Sequence[str]) -> dict[str, Any]:
     """What another run's file has of `keys`."""
-    if not path.is_file():
+    if not path.is_file() or path.with_name(f"{path.name}-wal").exists():
         return {}
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
+        # Closed as it is, its log is folded in; opened in any other way it would get one anew.
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?immutable=1", uri=True)) as file:
             return _rows(file, keys)
     except sqlite3.Error:
         return {}

@@ -54,10 +54,15 @@ def test_what_a_run_beside_has_said_is_taken_from_there(tmp_path: Path) -> None:
     damaged.write_bytes(b"not a database, and nobody's error here" * 99)
     with ScoreStore(there) as store:
         Cached(Counting(), store).score(PROMPTS[:1], ["a"])
-        second = Counting()
-        with ScoreStore(here, [nowhere, damaged, there]) as store:  # while the other is open
-            assert Cached(second, store).score(PROMPTS, ["a", "bb", "bb"]) == [1 / 3, 2 / 3, 2 / 3]
+        used = Counting()
+        with ScoreStore(tmp_path / "e" / "scores.sqlite", [there]) as other:
+            Cached(used, other).score(PROMPTS[:1], ["a"])
+        assert used.asked == [("1", "a")], "one in use is left alone"
+    files, second = sorted(os.listdir(there.parent)), Counting()
+    with ScoreStore(here, [nowhere, damaged, there]) as store:
+        assert Cached(second, store).score(PROMPTS, ["a", "bb", "bb"]) == [1 / 3, 2 / 3, 2 / 3]
     assert second.asked == [("2", "bb"), ("3", "bb")]
+    assert sorted(os.listdir(there.parent)) == files
     with sqlite3.connect(there) as file:
         assert file.execute("SELECT count(*) FROM said").fetchone() == (1,), "nothing was written there"
     assert not nowhere.exists()
