@@ -141,6 +141,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         seconds_of(text)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_search_that_goes_on(copy_of_run: Callable[[], Path], tmp_path: Path) -> None:
     folder = tmp_path / "tune"
     (folder / "trials").mkdir(parents=True)
