@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "template", "database"},  # import nothing of ours
+    {"errors", "progress", "template", "database", "interrupt"},  # import nothing of ours
     {"spec", "records"},
     {"runs", "report"},
     {"data", "models", "losses"},
@@ -35,15 +35,23 @@ LEVELS: list[set[str]] = [
 
 ONLY: dict[str, set[str]] = {
     "losses": {"errors", "spec"},  # never a model loader
-    "scoring": {"database", "errors", "spec", "records", "models", "generation"},
+    "scoring": {"database", "errors", "interrupt", "spec", "records", "models", "generation"},
     "models": {"errors", "spec", "records"},
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},
     "evaluation": {"errors", "records", "scoring"},
-    "training": {"errors", "spec", "records", "losses", "models"},
+    "training": {"errors", "interrupt", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
-    "generation": {"database", "errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
-    "pipeline": {"errors", "config", "methods", "progress", "runs", "stages"},
+    "generation": {
+        "database",
+        "errors",
+        "interrupt",
+        "spec",
+        "records",
+        "models",
+        "data",
+    },  # of data: tables of recorded answers
+    "pipeline": {"errors", "config", "interrupt", "methods", "progress", "runs", "stages"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

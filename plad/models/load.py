@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -87,7 +89,7 @@ class PretrainedModel(Spec):
         import torch
 
         config = self._config()
-        try:
+        with readable(self.path, "Fetch it, or save it, again."):
             model = model_class(config).from_pretrained(
                 self.path,
                 revision=self.revision,
@@ -95,8 +97,8 @@ class PretrainedModel(Spec):
                 trust_remote_code=self.trust_remote_code,
                 use_safetensors=True,
             )
-        except OSError as error:
-            raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
+        if tokenizer is not None:
+            check_fits(tokenizer, model)
         return with_attention(model, self.attention)
 
     def parameters(self, tokenizer: Any) -> int:
@@ -234,18 +236,56 @@ def model_class(config: Any) -> Any:
 
 
 def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
-    """A model that a run saved (whole, or a LoRA adapter beside the path of its base) and its tokenizer."""
+    """A model that a run saved (whole, or a LoRA adapter beside the path of its base) and its tokenizer.
+
+    Raises:
+        PladError: a file of it is damaged, or it is an adapter of another base.
+    """
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if (folder / "adapter_config.json").is_file():
-        from plad.models.lora import load_adapter
+    with readable(str(folder), "Delete the folder: the run that made it makes it again."):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if (folder / "adapter_config.json").is_file():
+            from plad.models.lora import load_adapter
 
-        return load_adapter(folder, dtype), tokenizer
-    config = AutoConfig.from_pretrained(folder)
-    model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
+            return load_adapter(folder, dtype), tokenizer
+        config = AutoConfig.from_pretrained(folder)
+        model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     return model, tokenizer
+
+
+@contextmanager
+def readable(what: str, remedy: str) -> Iterator[None]:
+    """Turn the many errors of files that hold no model, or half of one, into ours; each library raises its own.
+
+    Raises:
+        PladError: something within could not be read.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "out of memory" in str(error):
+            raise
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+        raise PladError(f"{what} does not load: {reason}. {remedy}") from error
+
+
+def check_fits(tokenizer: Any, model: Any) -> None:
+    """Refuse a tokenizer that makes ids which a model has no row for.
+
+    Raises:
+        PladError: with both numbers.
+    """
+    highest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().weight.shape[0]
+    if highest >= rows:
+        raise PladError(
+            f"a tokenizer's ids must be rows of the model's embedding, but that of {model.name_or_path} goes up to "
+            f"{highest} and the model has {rows} rows. They are of two models: take the tokenizer that the model "
+            "was trained with."
+        )
 
 
 def weights_digest(folder: Path) -> str:

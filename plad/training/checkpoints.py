@@ -1,0 +1,40 @@
+"""Which checkpoints are whole: each has a list of its files and their sizes, written last.
+
+The process may die between any two files, and the machine after all of them, when some are not on the disk yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+SIZES = "plad_sizes.json"
+
+
+def seal(checkpoint: Path) -> None:
+    """Note what a finished checkpoint holds, once that is on the disk."""
+    sizes = {file.name: file.stat().st_size for file in sorted(checkpoint.iterdir()) if file.is_file()}
+    for name in sizes:
+        with (checkpoint / name).open("rb") as written:
+            os.fsync(written.fileno())
+    partial = checkpoint / f".{SIZES}.partial"
+    partial.write_text(json.dumps(sizes), encoding="utf-8")
+    partial.replace(checkpoint / SIZES)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was sealed, and every file of it is as long as it was."""
+    try:
+        sizes = json.loads((checkpoint / SIZES).read_text(encoding="utf-8"))
+        return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def drop_torn(folder: Path) -> None:
+    """Remove the checkpoints that a crash or a full disk cut short, so that training goes on from a whole one."""
+    for checkpoint in folder.glob("checkpoint-*"):
+        if not is_whole(checkpoint):
+            shutil.rmtree(checkpoint)
