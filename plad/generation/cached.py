@@ -43,6 +43,7 @@ class Cached:
         """
         if (identity := self.identity) is None:
             yield from self.generator.generate(prompts, sampling, seed, done)
+            interrupt.check()
             return
         twins = _twins(self.generator, prompts)
         keys = _keys(model_id(identity), twins, sampling, seed)

@@ -70,7 +70,7 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     Raises:
         PladError: the base is no longer there, or is not the one that the adapter was trained on.
     """
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
     _check_safe(folder)
 
@@ -82,12 +82,27 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     else:
         base = _base(folder, str(beside) if beside.is_dir() else base_path, dtype)
     try:
-        return PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+        wrapped = PeftModel.from_pretrained(base, str(folder))
     except (RuntimeError, ValueError, KeyError) as error:
-        raise PladError(
-            f"an adapter belongs to the model that it was trained on, but {folder} does not fit {base_path}: "
-            f"{_first_line(error)}. Name its own base in adapter_config.json, or train it again."
-        ) from None
+        raise _misfit(folder, base_path, _first_line(error)) from None
+    if strangers := _adapted(folder) ^ {name for name in get_peft_model_state_dict(wrapped) if "lora_" in name}:
+        raise _misfit(folder, base_path, f"{min(strangers)} is in one of the two alone")
+    return wrapped.merge_and_unload()
+
+
+def _adapted(folder: Path) -> set[str]:
+    """The matrices of an adapter; peft passes over those that it finds no layer for."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        return {name for name in file.keys() if "lora_" in name}  # noqa: SIM118  # it is no mapping
+
+
+def _misfit(folder: Path, base: str, why: str) -> PladError:
+    return PladError(
+        f"an adapter belongs to the model that it was trained on, but {folder} does not fit {base}: {why}. "
+        "Name its own base in adapter_config.json, or train it again."
+    )
 
 
 def _check_safe(folder: Path) -> None:

@@ -13,9 +13,14 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 def csv_text(rows: Iterable[Sequence[Any]]) -> str:
     """Rows as CSV. A text that a spreadsheet would compute gets an apostrophe before it; numbers stay numbers."""
+    return "".join(_line([_harmless(cell) for cell in row]) for row in rows)
+
+
+def _line(cells: Sequence[Any]) -> str:
     file = io.StringIO()
-    csv.writer(file, lineterminator="\n").writerows([_harmless(cell) for cell in row] for row in rows)
-    return file.getvalue()
+    # The writer quotes a text for the characters of its line end alone; readers end a line at a lone \r too.
+    csv.writer(file, lineterminator="\r\n").writerow(cells)
+    return file.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _harmless(cell: Any) -> Any:

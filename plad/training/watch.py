@@ -1,7 +1,7 @@
 """What a training's own curve tells of its going wrong, in words, with what to try.
 
-Rules of thumb, not tests: each compares the curve with its own beginning, so that it needs to know no loss. With fewer
-than `FEWEST` logged steps nothing is said but of numbers that are none.
+Rules of thumb, not tests: each compares the curve with itself, so that it needs to know no loss. Of a short curve
+nothing is said but of numbers that are none.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 Entry = Mapping[str, float]
-FEWEST = 10
+FEWEST = 15
 """Logged steps before a curve has a beginning and an end, a fifth of it each."""
+WINDOW = 10
+"""Logged steps that a loss is compared with."""
 NATS = 0.5
 """The least change of a loss or of a log-likelihood that is worth a sentence."""
 
@@ -43,8 +45,8 @@ def _spikes(steps: Sequence[Entry]) -> str | None:
     """Losses at more than 1½ times, and six deviations above, the median of the ten before (Hampel's identifier)."""
     losses = _finite(steps, "loss")
     jumps = []
-    for place in range(FEWEST, len(losses)):
-        before = losses[place - FEWEST : place]
+    for place in range(WINDOW, len(losses)):
+        before = losses[place - WINDOW : place]
         usual = median(before)
         spread = 1.4826 * median(abs(value - usual) for value in before)
         if losses[place] > max(usual + 6 * spread, 1.5 * usual, usual + NATS):

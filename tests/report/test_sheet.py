@@ -28,7 +28,7 @@ def test_numbers_and_other_texts_stay() -> None:
     assert read(csv_text([row])) == [["plad", "-0.5", "3", "", "a=b", "1-2", "", "'quoted'"]]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\r\0", exclude_categories=["Cs"])), min_size=1))
+@given(st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), min_size=1))
 def test_every_text_comes_back_and_none_is_a_formula(cells: list[str]) -> None:
     [row] = read(csv_text([cells])) or [[]]
     assert [cell.removeprefix("'") for cell in row] == [cell.removeprefix("'") for cell in cells]

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 from test_run_training import SETTINGS, run
+from transformers import TrainerState
 
-from plad.errors import PladError
-from plad.training.watch import FEWEST, concerns
+from plad.training.run import _callback
+from plad.training.watch import FEWEST, WINDOW, concerns
 
 
 def curve(name: str, values: list[float]) -> list[dict[str, float]]:
@@ -35,7 +36,8 @@ def test_a_spike_is_told_with_its_step() -> None:
 
 
 def test_early_steps_have_nothing_to_be_compared_with() -> None:
-    assert concerns(curve("loss", [1.0] * (FEWEST - 1) + [50.0])) == {}
+    assert concerns(curve("loss", [1.0] * (WINDOW - 1) + [50.0])) == {}
+    assert concerns(curve("margin", [0.0] * 7 + [99.0] * (FEWEST - 8))) == {}
 
 
 def test_a_loss_that_rises_slowly() -> None:
@@ -75,15 +77,20 @@ def test_what_is_no_number_is_told_at_once() -> None:
     }
 
 
-def test_a_training_tells_while_it_goes_on_and_in_its_summary(tmp_path: Path) -> None:
+def test_a_training_tells_each_once_while_it_goes_on() -> None:
     heard: list[str] = []
-    settings = SETTINGS.model_copy(update={"max_steps": 30, "log_every": 1, "learning_rate": 0.5, "max_grad_norm": 0.0})
-    try:
-        _, summary = run(tmp_path, settings=settings, warn=heard.append)
-    except PladError:  # it went so wrong that it stopped
-        pass
-    else:
-        assert set(summary["warnings"]) <= set(heard) | set(summary["warnings"])
-        assert summary["warnings"]
-    assert heard
-    assert len(heard) == len({sentence.split(" ")[1] + sentence.split(" ")[2] for sentence in heard})
+    reporter = _callback(None, heard.append)
+    state = TrainerState(is_world_process_zero=True)
+    for entry in curve("loss", [2.0, 2.1, 1.9, 2.0, 2.1, 1.9, 2.0, 2.1, 1.9, 2.0, 7.5, 2.0, 8.5]):
+        state.log_history.append(entry)
+        reporter.on_log(None, state, None, logs=entry)
+    assert [sentence[:49] for sentence in heard] == ["the loss jumped at step 110 from about 2 to 7.5. "]
+
+
+def test_a_sound_training_is_told_nothing(tmp_path: Path) -> None:
+    heard: list[str] = []
+    _, summary = run(
+        tmp_path, settings=SETTINGS.model_copy(update={"max_steps": 20, "log_every": 1}), warn=heard.append
+    )
+    assert heard == []
+    assert "warnings" not in summary
