@@ -109,7 +109,7 @@ def run(
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder)
     with _room_on_disk(folder), run.lock(), interrupt.step_by_step():
-        _check_format(run, display)
+        _greet(run, recipe.seed, display)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))
@@ -337,8 +337,11 @@ def _done(run: Run, task: Task, mark: str) -> bool:
     return record.get("fingerprint") == mark and run.amiss(task.outputs, record.get("sizes", {})) is None
 
 
-def _check_format(run: Run, display: Display) -> None:
-    """Refuse a folder of a newer plad, and say what becomes of one of an older. Folders without a format are of 2."""
+def _greet(run: Run, seed: int, display: Display) -> None:
+    """Refuse a folder of a newer plad; say what becomes of one of an older, and of one of another seed.
+
+    Folders from before formats were recorded are of format 2.
+    """
     manifest = run.manifest
     written, by = manifest.get("format", 2), manifest.get("plad", "another version")
     if not isinstance(written, int):
@@ -353,6 +356,8 @@ def _check_format(run: Run, display: Display) -> None:
             f"{run.folder} is of format {written}, written by plad {by}; this plad writes format {FORMAT}. "
             "Every stage runs again; files stay until they are replaced, and stored answers are used again."
         )
+    if (old := manifest.get("seed", seed)) != seed:
+        display.say(f"{run.folder} was made with seed {old}, and every task depends on it; the seed is now {seed}.")
 
 
 def _tell(run: Run, tasks: list[Task], todo: list[Task], force: set[str], display: Display) -> None:

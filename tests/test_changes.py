@@ -24,7 +24,7 @@ JUDGED = {"evaluate/judge", *(task for task in TASKS if task.startswith("evaluat
 EDITS = {
     "seed=2": set(TASKS),
     "name=another": set(),
-    "task.splits.test=0.1": set(TASKS) - {"prepare/check"},
+    "task.splits.near_duplicates=0.9": set(TASKS) - {"prepare/check"},
     "prompt.max_prompt_tokens=65": set(TASKS),
     "teacher.sft.learning_rate=0.02": TEACHER,
     "teacher.model.layers=2": {"prepare/check", *TASKS[1:]},
@@ -37,7 +37,7 @@ EDITS = {
     "baselines.seqkd.learning_rate=0.001": {"distill/seqkd", "evaluate/seqkd"} | AFTER_TRAINING,
     "evaluate.judge={type: length}": {"prepare/check"} | JUDGED,
     "evaluate.also=[]": {"prepare/check", "evaluate/results", "report"},
-    "evaluate.calibration.samples=3": {"prepare/check", "evaluate/calibration", "report"},
+    "evaluate.calibration.samples=3": {"evaluate/calibration", "report"},
     "evaluate.split=validation": JUDGED - {"evaluate/judge"},
 }
 
@@ -106,10 +106,16 @@ def test_what_runs_again_is_told_before_anything_is_done(copy_of_run: Copy) -> N
         f"{folder}: 14 of 20 tasks are done; continuing with distill/plad.",
         "  distill/plad runs again: distill.loss.margin: 1.0 → 0.5",
         f"  and what follows: {follow}",
-        "distill/plad",
     ]
     assert {name for name, time in times(folder).items() if written[name] != time} <= {"recipe.yaml", "manifest.json"}
     assert {name for name in before if outputs(folder)[name] != before[name]} == {"recipe.yaml"}
+
+
+def test_a_new_seed_is_told(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    display = planned(folder, "seed=2")
+    assert display.lines[0] == f"{folder} was made with seed 1, and every task depends on it; the seed is now 2."
+    assert display.todo == TASKS
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -155,7 +155,7 @@ def test_a_log_of_a_store_cut_short_loses_its_end_alone(share: float, tmp_path: 
     torn = Store(tmp_path / "two")
     assert torn.damaged() == []
     found = torn.get([f"key {number}" for number in range(20)])
-    assert list(found) == [f"key {number}" for number in range(len(found))], "the first ones"
+    assert set(found) == {f"key {number}" for number in range(len(found))}, "the first ones"
     assert len(found) <= 20
     assert (len(found) == 0) == (share == 0.0)
     fill(torn, 20)
