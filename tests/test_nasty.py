@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tiny_run import write_recipe
 
+from plad.config import load_recipe
 from plad.data import Table
 from plad.data.source import storable, unprintable
 from plad.errors import PladError
@@ -91,6 +93,13 @@ def test_what_no_file_can_hold_is_refused_with_its_line(name: str, tmp_path: Pat
         file = table(tmp_path, good, bad)
         with pytest.raises(PladError, match=r"data\.jsonl, line 2: .* must be valid text, but holds U\+"):
             list(Table(path=str(file)).prompts())
+
+
+@pytest.mark.parametrize("value", [".inf", "-.inf", ".nan", "1e999", "-1e999", "'nan'"])
+@pytest.mark.parametrize("setting", ["distill.learning_rate", "sample.temperature", "distill.loss.margin"])
+def test_absurd_numbers_in_a_recipe_are_refused(setting: str, value: str, tmp_path: Path) -> None:
+    with pytest.raises(PladError, match=rf"{setting}: must be (a finite number|greater|less)"):
+        load_recipe(write_recipe(tmp_path), [f"{setting}={value}"])
 
 
 @pytest.mark.parametrize("blank", BLANK)
