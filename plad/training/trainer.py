@@ -210,7 +210,8 @@ class PladTrainer(Trainer):
     def _diverged(self, loss: float) -> PladError:
         """The error of a loss that is no finite number: after it no weight would be one either."""
         step = self.state.global_step + 1
-        file = Path(self.args.output_dir, f"diverged-step-{step}-process-{self.accelerator.process_index}.jsonl")
+        name = f"diverged-step-{step}-process-{self.accelerator.process_index}.jsonl"
+        file = Path(self._get_output_dir(trial=None), name)
         keep_batch(file, self._step, self.processing_class)
         return PladError(
             f"training needs a finite loss, but at step {step} it is {loss}: it diverged. Lower the learning_rate, "
