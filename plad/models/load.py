@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from plad.errors import PladError
+from plad.models.readable import check_fits, readable
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
@@ -244,7 +243,7 @@ def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    with readable(str(folder), "Delete the folder: the run that made it makes it again."):
+    with readable(str(folder), "Where a run made it, remove it and run that again; else save it again."):
         tokenizer = AutoTokenizer.from_pretrained(folder)
         if (folder / "adapter_config.json").is_file():
             from plad.models.lora import load_adapter
@@ -253,39 +252,6 @@ def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
         config = AutoConfig.from_pretrained(folder)
         model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     return model, tokenizer
-
-
-@contextmanager
-def readable(what: str, remedy: str) -> Iterator[None]:
-    """Turn the many errors of files that hold no model, or half of one, into ours; each library raises its own.
-
-    Raises:
-        PladError: something within could not be read.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or "out of memory" in str(error):
-            raise
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
-        raise PladError(f"{what} does not load: {reason}. {remedy}") from error
-
-
-def check_fits(tokenizer: Any, model: Any) -> None:
-    """Refuse a tokenizer that makes ids which a model has no row for.
-
-    Raises:
-        PladError: with both numbers.
-    """
-    highest, rows = max(tokenizer.get_vocab().values()), model.get_input_embeddings().weight.shape[0]
-    if highest >= rows:
-        raise PladError(
-            f"a tokenizer's ids must be rows of the model's embedding, but that of {model.name_or_path} goes up to "
-            f"{highest} and the model has {rows} rows. They are of two models: take the tokenizer that the model "
-            "was trained with."
-        )
 
 
 def weights_digest(folder: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plad.errors import PladError
-from plad.models.load import readable
+from plad.models.readable import readable
 from plad.records import Prompt
 from plad.scoring.base import Progress, check_aligned, is_empty
 from plad.scoring.encoder import EncoderOptions, SentenceEncoder

@@ -12,7 +12,8 @@ from test_load import save, scratch
 
 from plad.errors import PladError
 from plad.models import Lora, PretrainedModel
-from plad.models.load import check_fits, load_folder
+from plad.models.load import load_folder
+from plad.models.readable import check_fits
 
 
 class Trap:
@@ -38,7 +39,7 @@ def test_weights_cut_short_are_refused_with_the_remedy(keep: int, tmp_path: Path
     save(tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(PladError, match=r"does not load: .*\. Delete the folder: the run that made it makes it again"):
+    with pytest.raises(PladError, match=r"does not load: .*\. Where a run made it, remove it and run that again"):
         load_folder(tmp_path)
     with pytest.raises(PladError, match=r"does not load: .*\. Fetch it, or save it, again\."):
         PretrainedModel(path=str(tmp_path)).model(None, 0)
