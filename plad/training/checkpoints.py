@@ -33,8 +33,11 @@ def is_whole(checkpoint: Path) -> bool:
         return False
 
 
-def drop_torn(folder: Path) -> None:
-    """Remove the checkpoints that a crash or a full disk cut short, so that training goes on from a whole one."""
-    for checkpoint in folder.glob("checkpoint-*"):
-        if not is_whole(checkpoint):
-            shutil.rmtree(checkpoint)
+def last_whole(folder: Path) -> str | None:
+    """The checkpoint to go on from, that of most steps; those that a crash or a full disk cut short are removed."""
+    found = {int(path.name.removeprefix("checkpoint-")): path for path in folder.glob("checkpoint-[0-9]*")}
+    whole = {steps for steps, path in found.items() if is_whole(path)}
+    for steps in found.keys() - whole:
+        # Each of several processes may come to remove it.
+        shutil.rmtree(found[steps], ignore_errors=True)
+    return str(found[max(whole)]) if whole else None

@@ -13,7 +13,7 @@ from plad import interrupt
 from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
-from plad.training.checkpoints import drop_torn
+from plad.training.checkpoints import last_whole
 from plad.training.examples import Examples
 from plad.training.watch import concerns
 
@@ -72,8 +72,6 @@ def train(
         Steps, the tokens trained on, those drawn meanwhile, the last logged training loss, and the validation loss
         afterwards where there is validation data. `warnings` are sentences on the whole curve, if there are any.
     """
-    from transformers.trainer_utils import get_last_checkpoint
-
     from plad.training.trainer import PladTrainer
 
     trainer = PladTrainer(
@@ -90,8 +88,7 @@ def train(
         callbacks=[_callback(progress, warn)],
     )
     _quieten(trainer)
-    drop_torn(folder)
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    last = last_whole(folder)
     if not _restored(trainer, last):
         trainer.train(resume_from_checkpoint=last)
         if trainer.state.global_step < trainer.state.max_steps:
@@ -198,8 +195,9 @@ def _callback(progress: Callable[[int, int, dict[str, float]], None] | None, war
             self.latest = dict(logs or {})
             if warn and state.is_world_process_zero:
                 found = concerns(state.log_history)
-                for name in found.keys() - self.told:
-                    warn(found[name])
+                for name, sentence in found.items():
+                    if name not in self.told:
+                        warn(sentence)
                 self.told |= found.keys()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:

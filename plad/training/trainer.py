@@ -268,6 +268,8 @@ class PladTrainer(Trainer):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / TOTALS).write_text(json.dumps(totals))
         super()._save_checkpoint(model, trial)
+        # Every process writes its own random numbers.
+        self.accelerator.wait_for_everyone()
         if self.args.should_save:
             seal(folder)
 

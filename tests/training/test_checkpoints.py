@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_run_training import run
 
-from plad.training.checkpoints import SIZES, drop_torn, is_whole, seal
+from plad.training.checkpoints import SIZES, is_whole, last_whole, seal
 
 
 @pytest.fixture(scope="module")
@@ -62,5 +62,14 @@ def test_only_torn_ones_are_dropped(tmp_path: Path) -> None:
     seal(tmp_path / "checkpoint-1")
     (tmp_path / "checkpoint-3" / SIZES).write_text("{}")
     (tmp_path / "other").mkdir()
-    drop_torn(tmp_path)
+    assert last_whole(tmp_path) == str(tmp_path / "checkpoint-1")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-1", "other"]
+
+
+def test_ten_steps_are_more_than_nine(tmp_path: Path) -> None:
+    assert last_whole(tmp_path / "nowhere") is None
+    for name in ("checkpoint-9", "checkpoint-10"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "weights").write_bytes(b"1234")
+        seal(tmp_path / name)
+    assert last_whole(tmp_path) == str(tmp_path / "checkpoint-10")
