@@ -15,7 +15,8 @@ SIZES = "plad_sizes.json"
 
 def seal(checkpoint: Path) -> None:
     """Note what a finished checkpoint holds, once that is on the disk."""
-    sizes = {file.name: file.stat().st_size for file in sorted(checkpoint.iterdir()) if file.is_file()}
+    files = (file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != SIZES)
+    sizes = {file.relative_to(checkpoint).as_posix(): file.stat().st_size for file in files}
     for name in sizes:
         with (checkpoint / name).open("rb") as written:
             os.fsync(written.fileno())

@@ -69,7 +69,9 @@ def test_only_torn_ones_are_dropped(tmp_path: Path) -> None:
 def test_ten_steps_are_more_than_nine(tmp_path: Path) -> None:
     assert last_whole(tmp_path / "nowhere") is None
     for name in ("checkpoint-9", "checkpoint-10"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "weights").write_bytes(b"1234")
+        (tmp_path / name / "shards").mkdir(parents=True)
+        (tmp_path / name / "shards" / "0").write_bytes(b"1234")
         seal(tmp_path / name)
     assert last_whole(tmp_path) == str(tmp_path / "checkpoint-10")
+    (tmp_path / "checkpoint-10" / "shards" / "0").write_bytes(b"123")
+    assert last_whole(tmp_path) == str(tmp_path / "checkpoint-9")
