@@ -5,7 +5,17 @@ Names are imported when they are first used, so that `import plad` takes no time
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# What libraries below this one would send home about their use.
+for _name, _off in {
+    "DO_NOT_TRACK": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+}.items():
+    os.environ.setdefault(_name, _off)
 
 if TYPE_CHECKING:
     from plad.config import Recipe, load_recipe

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from plad.config import Sample, Scorer
 from plad.data.rows import read_path
-from plad.data.source import prompt_id
+from plad.data.source import prompt_id, storable
 from plad.data.table import Columns, Table, prompt_cell
 from plad.errors import PladError
 from plad.evaluation.length import length_controlled
@@ -176,7 +176,7 @@ def _recorded(file: Path, prompts: Sequence[Prompt]) -> list[str]:
         if not isinstance(row.get("response"), str):
             raise PladError(f"{place}: an output needs text in the column 'response'. Name the column so.")
         name = row["id"] if "id" in row else prompt_id(prompt_cell(place, "prompt", row.get("prompt")))
-        found.setdefault(str(name), row["response"])
+        found.setdefault(str(name), storable(row["response"]))
     # The data may name its prompts where the outputs repeat them, and the other way round.
     names = [(prompt.id, prompt_id(prompt.prompt)) for prompt in prompts]
     if missing := [own for own, by_text in names if own not in found and by_text not in found]:

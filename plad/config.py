@@ -560,8 +560,9 @@ def _override(data: dict[str, Any], override: str, marks: Marks) -> None:
 
 
 def _without_keys(text: str) -> str:
-    """A setting as it may be shown: what stands behind `api_key` is nobody's business."""
-    return re.sub(r"""(api_key\w*["']?\s*[:=]\s*["']?)[^\s,}"']+""", r"\1…", text)
+    """A setting as it may be shown: what stands behind `api_key` and its like is nobody's business."""
+    secret = r"(?:api[_-]?key|authori[sz]ation|password|secret|access_?token)"
+    return re.sub(rf"""(?i)({secret}\w*["']?\s*[:=]\s*["']?)(?:bearer\s+)?[^\s,}}"']+""", r"\1…", text)
 
 
 def _drop_others(settings: dict[str, Any], place: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from plad import stages
+from plad import interrupt, stages
 from plad.changes import changes
 from plad.config import Recipe
 from plad.errors import PladError, nearest
@@ -26,7 +26,7 @@ from plad.runs import Run, describe_path, fingerprint, link, timed
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
 FORMAT = 2
-"""Raised when a stage comes to write something else for the same recipe."""
+"""Raised when a stage comes to write something else for the same recipe. A run folder records the one it is of."""
 
 TABLE = 2
 """Raised when the table of results comes to say more of the same outputs: it alone is made again."""
@@ -111,22 +111,27 @@ def run(
         beside: other run folders; what one of them has done from equal settings, or scored, is taken from there.
 
     Raises:
-        PladError: the folder is in use, a name is no stage, an earlier stage is missing, or the disk is full.
+        PladError: the folder is in use or of a newer plad, a name is no stage, an earlier stage is missing, or the
+            disk is full.
+        KeyboardInterrupt: Ctrl-C was pressed; what was under way is kept, up to its last step.
     """
     for name in (*force, *([only] if only else [])):
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder, beside)
-    with _room_on_disk(folder), run.lock():
+    with _room_on_disk(folder), run.lock(), interrupt.step_by_step():
+        _greet(run, recipe.seed, display)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
         todo = _todo(run, tasks, marks, set(force))
-        due = _only(tasks, todo, only) if only else todo
-        if todo:
-            run.start(recipe.to_yaml(), recipe.seed, [task.name for task in tasks])
         with _told_how_it_ends(run, display):
-            _tell(run, tasks, todo, display)
+            _tell(run, tasks, todo, set(force), display)
+            run.drop_workspaces({task.name: marks[task.name] for task in todo})
+            due = _only(tasks, todo, only) if only else todo
+            if due:
+                run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
+                interrupt.check()
                 # Its followers are forgotten with it: should this process end here, they are still due.
                 run.begin(task.name, [other.name for other in tasks if task.name in other.after])
                 if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
@@ -369,11 +374,34 @@ def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]
 
 def _done(run: Run, task: Task, mark: str) -> bool:
     record = run.finished(task.name) or {}
-    return record.get("fingerprint") == mark and all(run.path(output).exists() for output in task.outputs)
+    return record.get("fingerprint") == mark and run.amiss(task.outputs, record.get("sizes", {})) is None
 
 
-def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> None:
-    """Say what is kept and what changed before anything is done."""
+def _greet(run: Run, seed: int, display: Display) -> None:
+    """Refuse a folder of a newer plad; say what becomes of one of an older, and of one of another seed.
+
+    Folders from before formats were recorded are of format 2.
+    """
+    manifest = run.manifest
+    written, by = manifest.get("format", 2), manifest.get("plad", "another version")
+    if not isinstance(written, int):
+        raise PladError(f"{run.path('manifest.json')} is damaged (its format is {written!r}). Delete it to run anew.")
+    if written > FORMAT:
+        raise PladError(
+            f"a run folder of format {FORMAT} or older can be opened, but {run.folder} is of format {written}, written "
+            f"by plad {by}. Install that version or a later one, or choose another folder with --out."
+        )
+    if written < FORMAT:
+        display.say(
+            f"{run.folder} is of format {written}, written by plad {by}; this plad writes format {FORMAT}. "
+            "Every stage runs again; files stay until they are replaced, and stored answers are used again."
+        )
+    if (old := manifest.get("seed", seed)) != seed:
+        display.say(f"{run.folder} was made with seed {old}, and every task depends on it; the seed is now {seed}.")
+
+
+def _tell(run: Run, tasks: list[Task], todo: list[Task], force: set[str], display: Display) -> None:
+    """Say what is kept, what is done again, and why, before anything is done."""
     kept = [task.name for task in tasks if task not in todo]
     names = {"tasks": [task.name for task in tasks], "done": kept, "todo": [task.name for task in todo]}
     display.event("plan", folder=str(run.folder), **names)
@@ -381,11 +409,22 @@ def _tell(run: Run, tasks: list[Task], todo: list[Task], display: Display) -> No
         display.say(f"{run.folder}: all {len(tasks)} tasks are done.")
     elif kept:
         display.say(f"{run.folder}: {len(kept)} of {len(tasks)} tasks are done; continuing with {todo[0].name}.")
-    for task in todo:
-        record = run.finished(task.name) or {}
-        differing = changes(record.get("settings", {}), task.settings) if record else ()
-        if told := "; ".join(f"{key}: {old} → {new}" for key, old, new in differing):
-            display.say(f"  {task.name} runs again: {told}")
+    again = [task for task in todo if run.finished(task.name)]
+    reasons = {task.name: reason for task in again if (reason := _why_again(run, task, force))}
+    for name, reason in reasons.items():
+        display.say(f"  {name} runs again: {reason}")
+    if reasons and (follow := [task.name for task in again if task.name not in reasons]):
+        display.say(f"  and what follows: {', '.join(follow)}")
+
+
+def _why_again(run: Run, task: Task, force: set[str]) -> str | None:
+    """Why a task that was finished is due, if that is not for one it follows."""
+    record = run.finished(task.name) or {}
+    if task.stage in force:
+        return "it is forced"
+    differing = changes(record.get("settings", {}), task.settings)
+    told = "; ".join(f"{key}: {old} → {new}" for key, old, new in differing)
+    return told or run.amiss(task.outputs, record.get("sizes", {}))
 
 
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
@@ -404,7 +443,8 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) 
     workspace = run.workspace(task.name, mark)
     with timed() as seconds:
         summary = task.work(stages.Context(run, recipe, display, workspace))
-    run.record(task.name, fingerprint=mark, seconds=seconds[0], summary=summary, settings=dict(task.settings))
+    record = {"seconds": seconds[0], "summary": summary, "settings": dict(task.settings)}
+    run.record(task.name, fingerprint=mark, **record, sizes=run.sizes(task.outputs))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
 
@@ -454,13 +494,16 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
             raise
         raise PladError(
             f"a run needs room on disk, but the disk that holds {folder} is full. What is finished is kept. "
-            "Free some space and run the same command again: it continues."
+            "Free some space and run the same command again: it continues. "
+            "Where there is space, look at quotas and at `ulimit -f`."
         ) from error
 
 
 def _is_full(error: BaseException) -> bool:
-    told = ("No space left on device", "Disk quota exceeded", "file write failed", "database or disk is full")
-    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(text in str(error) for text in told):
+    told = ("No space left on device", "Disk quota exceeded", "File too large", "file write failed", "or disk is full")
+    if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
+        text in str(error) for text in told
+    ):
         return True
     before = error.__cause__ or error.__context__
     return before is not None and _is_full(before)

@@ -28,7 +28,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -73,14 +73,15 @@ class Run:
             ) from None
         return found
 
-    def start(self, recipe_text: str, seed: int, plan: Sequence[str] = ()) -> None:
-        """Write the recipe, the names of its tasks, and the versions that this process runs with."""
+    def start(self, recipe_text: str, seed: int, form: int, plan: Sequence[str] = ()) -> None:
+        """Write the recipe, the format that stages write in, the names of its tasks, and the versions that run them."""
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.path("recipe.yaml"), recipe_text)
         manifest = self.manifest
         manifest.pop("doing", None)
         manifest |= {
             "plad": _version("plad"),
+            "format": form,
             "created": manifest.get("created") or _now(),
             "versions": {name: _version(name) for name in RECORDED} | {"python": platform.python_version()},
             "seed": seed,
@@ -115,11 +116,35 @@ class Run:
             manifest["doing"] |= {"ended": how, "reason": reason}
             write_json(self.path("manifest.json"), manifest)
 
+    def sizes(self, outputs: Iterable[str]) -> dict[str, int]:
+        """The bytes of each output, or of each file in it, by its path in the folder."""
+        roots = [self.path(output) for output in outputs]
+        files = [file for root in roots for file in ([root] if root.is_file() else sorted(root.rglob("*")))]
+        return {file.relative_to(self.folder).as_posix(): file.stat().st_size for file in files if file.is_file()}
+
+    def amiss(self, outputs: Iterable[str], sizes: Mapping[str, int]) -> str | None:
+        """What is wrong with the outputs of a finished task: one is gone, or is not as long as it was; None if none is.
+
+        A crash of the machine, other than one of the process, may cut short what was written.
+
+        Args:
+            sizes: as they were; of a folder that was written before they were recorded, nothing is known.
+        """
+        for output in outputs:
+            if not self.path(output).exists():
+                return f"{output} is gone"
+        for name, size in sizes.items():
+            file = self.path(name)
+            if not file.is_file():
+                return f"{name} is gone"
+            if (found := file.stat().st_size) != size:
+                return f"{name} has {found:,} bytes and had {size:,}: it was cut short or edited"
+        return None
+
     def workspace(self, task: str, fingerprint: str) -> Path:
         """The folder of a task's work in progress. That of an earlier fingerprint is removed: its inputs changed."""
-        name = task.replace("/", "-")
-        wanted = self.path(".work", f"{name}-{fingerprint[:12]}")
-        for stale in self.path(".work").glob(f"{name}-????????????"):
+        wanted = self.path(".work", _workspace(task, fingerprint))
+        for stale in self.path(".work").glob(_workspace(task, "?" * 12)):
             if stale != wanted:
                 shutil.rmtree(stale)
         wanted.mkdir(parents=True, exist_ok=True)
@@ -143,6 +168,13 @@ class Run:
         """Which process holds the folder, or held it last."""
         file = self.path(".lock.owner")
         return file.read_text(encoding="utf-8") if file.is_file() else "another process"
+
+    def drop_workspaces(self, due: Mapping[str, str]) -> None:
+        """Remove work in progress that nothing goes on from; `due` are the tasks to come, with their fingerprints."""
+        kept = {_workspace(task, mark) for task, mark in due.items()}
+        for folder in self.path(".work").glob("*"):
+            if folder.name not in kept:
+                shutil.rmtree(folder)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -192,7 +224,10 @@ def write_jsonl(path: Path, records: Iterable[Record]) -> None:
 
 
 def publish(source: Path, target: Path) -> None:
-    """Move a finished folder to where readers look, in place of an older one."""
+    """Move a finished folder to where readers look, in place of an older one. What is in it is on the disk by then."""
+    for file in source.rglob("*"):
+        if file.is_file():
+            _flush(file)
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -237,6 +272,16 @@ def timed() -> Iterator[list[float]]:
     started = time.monotonic()
     yield seconds
     seconds.append(round(time.monotonic() - started, 2))
+
+
+def _workspace(task: str, fingerprint: str) -> str:
+    return f"{task.replace('/', '-')}-{fingerprint[:12]}"
+
+
+def _flush(file: Path) -> None:
+    """Wait until a file that another library wrote is on the disk, whatever becomes of the machine's power."""
+    with file.open("rb") as written:
+        os.fsync(written.fileno())
 
 
 def _link_or_copy(source: str | Path, target: str | Path) -> None:

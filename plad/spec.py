@@ -14,10 +14,10 @@ class Spec(BaseModel):
     """A frozen, validated object built from keyword arguments or from a recipe's mapping.
 
     A variant (a loss, a source, a scorer …) subclasses it, declares `type: Literal["name"] = "name"` and its
-    settings as fields, and does its work in a method. Unknown keys are refused.
+    settings as fields, and does its work in a method. Unknown keys are refused, and so are infinite numbers and NaN.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True, allow_inf_nan=False)
 
 
 def variant(table: Mapping[str, Any], default: str | None = None) -> Any:

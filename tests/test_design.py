@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
-    {"errors", "progress", "database", "changes", "repetition"},  # import nothing of ours
+    {"errors", "progress", "database", "changes", "repetition", "interrupt"},  # import nothing of ours
     {"spec", "records", "speed", "presets"},
     {"template"},
     {"runs", "report"},
@@ -37,17 +37,25 @@ LEVELS: list[set[str]] = [
 
 ONLY: dict[str, set[str]] = {
     "losses": {"errors", "spec"},  # never a model loader
-    "scoring": {"database", "errors", "spec", "records", "models", "generation"},
+    "scoring": {"database", "errors", "interrupt", "spec", "records", "models", "generation"},
     "models": {"errors", "spec", "records"},
     "data": {"errors", "spec", "records"},
     "report": {"errors", "records"},
     "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
     "watching": {"errors", "report", "status"},
     "evaluation": {"errors", "records", "repetition", "scoring"},
-    "training": {"errors", "repetition", "spec", "records", "losses", "models"},
+    "training": {"errors", "interrupt", "repetition", "spec", "records", "losses", "models"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
-    "generation": {"database", "errors", "spec", "records", "models", "data"},  # of data: tables of recorded answers
-    "pipeline": {"changes", "errors", "config", "methods", "progress", "runs", "stages"},
+    "generation": {
+        "database",
+        "errors",
+        "interrupt",
+        "spec",
+        "records",
+        "models",
+        "data",
+    },  # of data: tables of recorded answers
+    "pipeline": {"changes", "errors", "config", "interrupt", "methods", "progress", "runs", "stages"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

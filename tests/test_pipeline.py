@@ -152,7 +152,7 @@ def test_edited_data_runs_again(copy_of_run: Copy, tmp_path: Path) -> None:
 def test_a_diverged_training_is_an_error_with_a_remedy(tiny_recipe: Path, tmp_path: Path) -> None:
     settings = ["teacher.sft.learning_rate=1e30", "teacher.sft.max_grad_norm=0"]
     with pytest.raises(
-        PladError, match=r"loss of teacher is nan: it diverged\. Lower its learning_rate, which is 1e\+30"
+        PladError, match=r"^teacher: training needs a finite loss, but at step 4 it is nan: it diverged\. Lower the lea"
     ):
         run(load_recipe(tiny_recipe, settings), tmp_path / "run", Recorder())
     assert list(finished(tmp_path / "run")) == ["prepare/check", "prepare"]

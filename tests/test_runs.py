@@ -164,14 +164,43 @@ def test_a_workspace_lives_as_long_as_its_inputs(tmp_path: Path) -> None:
     assert other.exists(), "another task whose name begins alike"
 
 
+def test_work_that_nothing_goes_on_from_is_removed(tmp_path: Path) -> None:
+    """A process may be killed after it has recorded a task and before it has cleared up behind it."""
+    run, one, two = Run(tmp_path), "1" * 64, "2" * 64
+    done, due, stale = (
+        run.workspace("sft/teacher", one),
+        run.workspace("distill/plad@2", one),
+        run.workspace("pair", one),
+    )
+    run.drop_workspaces({"distill/plad@2": one, "pair": two})
+    assert (done.exists(), due.exists(), stale.exists()) == (False, True, False)
+
+
+def test_an_output_is_missed_when_it_is_gone_or_of_another_size(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    write_text(tmp_path / "models" / "a" / "weights", "1234")
+    write_text(tmp_path / "pairs.json", "12")
+    outputs = ["models/a", "pairs.json"]
+    sizes = run.sizes(outputs)
+    assert sizes == {"models/a/weights": 4, "pairs.json": 2}
+    assert run.amiss(outputs, sizes) is None
+    write_text(tmp_path / "pairs.json", "1")
+    assert run.amiss(outputs, sizes) == "pairs.json has 1 bytes and had 2: it was cut short or edited"
+    assert run.amiss(outputs, {}) is None, "a folder from before sizes were recorded"
+    (tmp_path / "pairs.json").unlink()
+    assert run.amiss(outputs, {}) == "pairs.json is gone"
+    (tmp_path / "models" / "a" / "weights").unlink()
+    assert run.amiss(["models/a"], sizes) == "models/a/weights is gone"
+
+
 def test_the_manifest_keeps_tasks_over_starts(tmp_path: Path) -> None:
     run = Run(tmp_path / "new")
     assert run.manifest == {}
-    run.start("name: x\n", seed=3)
+    run.start("name: x\n", seed=3, form=2)
     created = run.manifest["created"]
     run.record("sft/teacher", fingerprint="abc", summary={"steps": 2})
     run.record("sample/teacher", fingerprint="def")
-    run.start("name: y\n", seed=4)
+    run.start("name: y\n", seed=4, form=2)
     assert run.path("recipe.yaml").read_text() == "name: y\n"
     assert (run.manifest["seed"], run.manifest["created"]) == (4, created)
     assert run.manifest["versions"]["torch"]

@@ -58,6 +58,11 @@ def fold(text: str) -> str:
     return " ".join(text.split())
 
 
+def storable(text: str) -> str:
+    """`text` with U+FFFD for each half of a surrogate pair: of answers, which are taken as they come."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def unprintable(text: str) -> str | None:
     """The first character of `text` that can't be stored or tokenized, as `U+D800`, or None."""
     found = _UNPRINTABLE.search(text)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plad.errors import PladError
+from plad.evaluation.degenerate import degeneration
 from plad.evaluation.diagnostics import diagnostics
 from plad.evaluation.methods import Rows, comparisons, length_warning, lengths, outcomes_against
 from plad.evaluation.statistics import mean, win_rate
@@ -54,7 +55,7 @@ def summarise(
     """The results of all models: win rates against the human and the initial student, overlap, words.
 
     The last model but the teacher and the initial student is the subject: `comparisons` has the paired tests of it
-    against the others. `warnings` are sentences on gains that go with a change in length.
+    against the others. `warnings` are sentences on gains that go with a change in length, and on what degenerated.
 
     Every number is `{"value", "low", "high", "n"}`; win rates and ROUGE are shares, `words` are words. The references
     of `prompts`, the prompts answered, give `reference_words`, and `reference` what `diagnostics` says of them.
@@ -77,8 +78,11 @@ def summarise(
         }
         for name, rows in aligned.items()
     }
-    *others, subject = [name for name in aligned if name not in (initial, teacher)] or [initial]
-    warnings = (length_warning(row, table[initial]) for name, row in table.items() if name not in (initial, teacher))
+    students = [name for name in aligned if name not in (initial, teacher)]
+    warnings = [length_warning(table[name], table[initial]) for name in students]
+    for name in students:
+        warnings += degeneration(table[name]["label"], aligned[name], before, prompts)
+    *others, subject = students or [initial]
     return {
         "n": len(ids),
         "teacher_student": mean(outcomes_against(aligned[teacher], before), seed).to_json(),

@@ -81,8 +81,12 @@ def length_warning(row: Mapping[str, Any], before: Mapping[str, Any]) -> str | N
     share, how = abs(change["value"]) / old, "longer" if change["value"] > 0 else "shorter"
     held = row["against_initial_at_equal_length"]
     left = f"{100 * held['value']:.1f} % (95 % interval {100 * held['low']:.1f} to {100 * held['high']:.1f} %)"
+    alone = (
+        " Nothing of the gain is sure to be left, so that it may be one of length alone: compare with another judge, "
+        "and try a loss with `normalise: mean`, a lower learning_rate or fewer epochs."
+    )
     return (
         f"{row['label']} wins against the initial student on {100 * gain['value']:.1f} % of the prompts with outputs "
         f"{100 * share:.0f} % {how} ({old:.1f} to {old + change['value']:.1f} words). "
-        f"At equal length it would be {left}."
+        f"At equal length it would be {left}.{alone if held['low'] <= 0.5 else ''}"
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from plad import interrupt
 from plad.generation.base import Done, Generator, Sampling
 from plad.generation.store import Store, generation_key, model_id
 from plad.records import Generation, Prompt
@@ -35,9 +36,14 @@ class Cached:
     def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, done: Done = ()
     ) -> Iterator[Generation]:
-        """What is kept first, then the rest as it is ready. Prompts that look alike to the model are asked once."""
+        """What is kept first, then the rest as it is ready. Prompts that look alike to the model are asked once.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C was pressed; what was under way is kept.
+        """
         if (identity := self.identity) is None:
             yield from self.generator.generate(prompts, sampling, seed, done)
+            interrupt.check()
             return
         twins = _twins(self.generator, prompts)
         keys = _keys(model_id(identity), twins, sampling, seed)
@@ -55,6 +61,7 @@ class Cached:
                 if generation.failure is None:
                     self.store.put(identity, keys[place], generation, self.payer)
                 yield from _for_each(generation, twins[generation.id][1])
+        interrupt.check()
 
 
 def unanswered(

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
+from plad import interrupt
 from plad.errors import PladError
 from plad.generation.account import Account, OutOfBudgetError
 from plad.generation.base import Sampling, draw_seed
@@ -37,7 +38,7 @@ class Endpoint:
         self.stopping = False
 
     async def ask(self, jobs: Sequence[Job], sampling: Sampling, seed: int) -> AsyncIterator[Generation]:
-        """Yield the answers as they arrive.
+        """Yield the answers as they arrive. On Ctrl-C nothing more is asked, and what was asked is waited for.
 
         Raises:
             PladError: the server refuses us, too many prompts were set aside, or the budget is used up.
@@ -47,6 +48,8 @@ class Endpoint:
         async def work() -> None:
             # One iterator for all workers: each takes the next job that nobody has begun.
             for job in todo:
+                if interrupt.asked():
+                    return
                 await self._job(job, sampling, seed)
 
         workers = [asyncio.create_task(work()) for _ in range(min(self.limits.concurrency, len(jobs)))]
@@ -89,7 +92,7 @@ class Endpoint:
     async def _job(self, job: Job, sampling: Sampling, seed: int) -> None:
         """Ask until every sample is there, or the server has failed too often."""
         missing, attempts, waited = list(job.samples), 0, 0.0
-        while missing and not self.stopping:
+        while missing and not self.stopping and not interrupt.asked():
             try:
                 reply = await self._request(job, missing, sampling, seed)
             except HopelessError as error:

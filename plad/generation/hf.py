@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from plad import interrupt
 from plad.generation.base import Done, Sampling, draw_seed
 from plad.models.load import Precision, device, load_folder, weights_digest
 from plad.models.prompts import Formatter, PromptFormat
@@ -78,10 +79,13 @@ class HFGenerator:
         """Longest prompts first. Each sample draws from a seed of its own, whatever batch it is in.
 
         Only a batch that is wholly done is left out: the rest are computed as they would have been, to the last bit.
+        On Ctrl-C the batch that is under way is the last.
         """
         have, batches = set(done), list(self._batches(prompts, sampling))
         head = self._head(batches, sampling.max_new_tokens)
         for batch in batches:
+            if interrupt.asked():
+                return
             if any((row.prompt.id, row.sample) not in have for row in batch):
                 yield from self._batch(batch, sampling, seed, head)
 

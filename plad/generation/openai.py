@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -20,6 +21,8 @@ from plad.generation.threads import iterate
 from plad.models.prompts import PromptFormat
 from plad.records import Generation, Prompt
 from plad.spec import Spec
+
+_SECRET = re.compile("api[_-]?key|authori[sz]ation|password|secret|access_?token", re.IGNORECASE)
 
 
 class OpenAI(Spec):
@@ -60,6 +63,16 @@ class OpenAI(Spec):
             raise ValueError("must be the name of an environment variable in capitals, and never a key")
         return name
 
+    @field_validator("extra")
+    @classmethod
+    def _holds_no_secret(cls, extra: dict[str, Any]) -> dict[str, Any]:
+        if name := next((name for name in _names(extra) if _SECRET.search(name)), None):
+            raise ValueError(
+                f"must hold no secret, for recipes are kept and shared, but has {name!r}. "
+                "A key comes from the environment (api_key_env)"
+            )
+        return extra
+
     def check(self) -> None:
         """Refuse settings that contradict each other.
 
@@ -95,6 +108,17 @@ class OpenAI(Spec):
         """
         secret_of(self)
         return OpenAIGenerator(self, prompt_format, spent, lost)
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The keys of mappings within mappings and lists."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield str(name)
+            yield from _names(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _names(inner)
 
 
 class OpenAIGenerator:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from plad.data.rows import read_path
-from plad.data.source import fold
+from plad.data.source import fold, storable
 from plad.errors import PladError, nearest
 from plad.generation.base import Done, Sampling
 from plad.generation.replies import CUT_OFF
@@ -85,7 +85,7 @@ class Recorded(Spec):
                 raise PladError(f"{place}: {columns.response!r} must hold text, but holds {text!r:.60}. Mend the row.")
             reason = _inside(place, row, columns.finish_reason) if columns.finish_reason else None
             key = str(asked) if columns.id else _text(place, columns.prompt, asked)
-            yield key, Generation(id="", response=(text or "").strip(), finished=reason not in CUT_OFF)
+            yield key, Generation(id="", response=storable(text or "").strip(), finished=reason not in CUT_OFF)
 
 
 class RecordedGenerator:

@@ -7,7 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from plad.data.source import storable
+
 CUT_OFF = ("length", "max_tokens")
+MOST = 2**53
+"""Tokens of an answer that a server can have counted, for no store can keep a number of any size."""
 
 
 class MalformedError(Exception):
@@ -42,7 +46,7 @@ def read_reply(body: bytes) -> Reply:
         found = json.loads(body)
         choices = tuple(_choice(choice) for choice in sorted(found["choices"], key=lambda choice: choice["index"]))
         usage = found.get("usage") or {}
-        reply = Reply(choices, usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        reply = Reply(choices, _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise MalformedError(f"{type(error).__name__}: {error}") from None
     if not choices:
@@ -60,4 +64,9 @@ def _choice(choice: Mapping[str, Any]) -> Choice:
         raise TypeError(f"content must be text, but is {type(text).__name__}")
     if refusal is None and reason is None:
         raise TypeError("finish_reason is null: the answer was given up half way")
-    return Choice("" if refusal else (text or "").strip(), reason not in CUT_OFF, refusal)
+    return Choice("" if refusal else storable(text or "").strip(), reason not in CUT_OFF, refusal and storable(refusal))
+
+
+def _count(value: Any) -> int | None:
+    """A number of tokens; None where a server says what cannot be one."""
+    return value if type(value) is int and 0 <= value < MOST else None

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from plad.errors import PladError
 from plad.models.depth import cut, shallow_config
+from plad.models.readable import check_fits, readable
 from plad.spec import Spec
 
 Precision = Literal["float32", "bfloat16"]
@@ -88,7 +89,7 @@ class PretrainedModel(Spec):
         """The weights as they were saved, those of layers that do not stay apart."""
         import torch
 
-        try:
+        with readable(self.path, "Fetch it, or save it, again."):
             model = model_class(self._config()).from_pretrained(
                 self.path,
                 revision=self.revision,
@@ -96,8 +97,8 @@ class PretrainedModel(Spec):
                 trust_remote_code=self.trust_remote_code,
                 use_safetensors=True,
             )
-        except OSError as error:
-            raise PladError(f"the weights of {self.path} do not load: {str(error).splitlines()[0]}") from None
+        if tokenizer is not None:
+            check_fits(tokenizer, model)
         return with_attention(cut(model, self.keep_layers) if self.keep_layers else model, self.attention)
 
     def parameters(self, tokenizer: Any) -> int:
@@ -236,17 +237,22 @@ def model_class(config: Any) -> Any:
 
 
 def load_folder(folder: Path, dtype: Precision = "float32") -> tuple[Any, Any]:
-    """A model that a run saved (whole, or a LoRA adapter beside the path of its base) and its tokenizer."""
+    """A model that a run saved (whole, or a LoRA adapter beside the path of its base) and its tokenizer.
+
+    Raises:
+        PladError: a file of it is damaged, or it is an adapter of another base.
+    """
     import torch
     from transformers import AutoConfig, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    if (folder / "adapter_config.json").is_file():
-        from plad.models.lora import load_adapter
+    with readable(str(folder), "Where a run made it, remove it and run that again; else save it again."):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if (folder / "adapter_config.json").is_file():
+            from plad.models.lora import load_adapter
 
-        return load_adapter(folder, dtype), tokenizer
-    config = AutoConfig.from_pretrained(folder)
-    model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
+            return load_adapter(folder, dtype), tokenizer
+        config = AutoConfig.from_pretrained(folder)
+        model = model_class(config).from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True)
     return model, tokenizer
 
 

@@ -68,9 +68,11 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
     """The base model that the adapter in `folder` names, with the adapter merged into it.
 
     Raises:
-        PladError: the base is no longer there.
+        PladError: the base is no longer there, or is not the one that the adapter was trained on.
     """
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+
+    _check_safe(folder)
 
     base_path = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
     # A run's own folders are named relative to the adapter, so that a run can be moved.
@@ -79,7 +81,42 @@ def load_adapter(folder: Path, dtype: str = "float32") -> Any:
         base = load_adapter(beside, dtype)
     else:
         base = _base(folder, str(beside) if beside.is_dir() else base_path, dtype)
-    return PeftModel.from_pretrained(base, str(folder)).merge_and_unload()
+    try:
+        wrapped = PeftModel.from_pretrained(base, str(folder))
+    except (RuntimeError, ValueError, KeyError) as error:
+        raise _misfit(folder, base_path, _first_line(error)) from None
+    if strangers := _adapted(folder) ^ {name for name in get_peft_model_state_dict(wrapped) if "lora_" in name}:
+        raise _misfit(folder, base_path, f"{min(strangers)} is in one of the two alone")
+    return wrapped.merge_and_unload()
+
+
+def _adapted(folder: Path) -> set[str]:
+    """The matrices of an adapter; peft passes over those that it finds no layer for."""
+    from safetensors import safe_open
+
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        return {name for name in file.keys() if "lora_" in name}  # noqa: SIM118  # it is no mapping
+
+
+def _misfit(folder: Path, base: str, why: str) -> PladError:
+    return PladError(
+        f"an adapter belongs to the model that it was trained on, but {folder} does not fit {base}: {why}. "
+        "Name its own base in adapter_config.json, or train it again."
+    )
+
+
+def _check_safe(folder: Path) -> None:
+    """peft would take a pickle where there is nothing else."""
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise PladError(
+            f"adapters must be .safetensors files, since a pickle can run code, but {folder} has no "
+            "adapter_model.safetensors. Load it where you trust it and save it with `save_pretrained`."
+        )
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[1] if len(lines) > 1 and lines[0].endswith(":") else next(iter(lines), type(error).__name__))[:300]
 
 
 def _base(adapter: Path, path: str, dtype: str) -> Any:

@@ -7,7 +7,7 @@ every tokenizer. A response ends with exactly one end token unless it was cut sh
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -61,7 +61,7 @@ class Formatter:
 
     def __init__(self, spec: PromptFormat, tokenizer: Any, encoder_decoder: bool, end_id: int):
         self.spec, self.tokenizer, self.encoder_decoder, self.end_id = spec, tokenizer, encoder_decoder, end_id
-        self._special = {n: str(t) for n, t in tokenizer.added_tokens_decoder.items() if t.special}
+        self._special = special_tokens(tokenizer)
 
     def prompt_ids(self, prompt: PromptText) -> list[int]:
         """Token ids of a rendered prompt; under `too_long: truncate` its text is cut so that it fits.
@@ -111,27 +111,9 @@ class Formatter:
 
     def _render_chat(self, prompt: PromptText) -> list[int]:
         messages = self.spec.messages(prompt)
-        return self._templated(messages) if self.tokenizer.chat_template else self._with_special(_transcript(messages))
-
-    def _templated(self, messages: list[dict[str, str]]) -> list[int]:
-        """Ids of a chat. The template writes the special tokens, a beginning token included; a message cannot.
-
-        What looks like a special token in a message is a mark while the template is rendered.
-        """
-        special = list(self._special.values())
-        contents = "".join(message["content"] for message in messages)
-        mark = next(chr(code) for code in range(0xE000, 0xF8FF) if chr(code) not in contents)
-        for number, token in enumerate(special):
-            for message in messages:
-                message["content"] = message["content"].replace(token, f"{mark}{number}{mark}")
-        text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        ids: list[int] = []
-        for place, piece in enumerate(text.split(mark)):
-            if place % 2:
-                ids += self._plain(special[int(piece)])
-            elif piece:
-                ids += self.tokenizer(piece, add_special_tokens=False)["input_ids"]
-        return ids
+        if not self.tokenizer.chat_template:
+            return self._with_special(_transcript(messages))
+        return chat_ids(self.tokenizer, messages, self._special)
 
     def _with_special(self, text: str) -> list[int]:
         """Ids of `text` with the special tokens that this model's inputs begin (and, for an encoder, end) with."""
@@ -144,10 +126,7 @@ class Formatter:
         return ids[:begin] + self._plain(text) + (ids[end:] if self.encoder_decoder else [])
 
     def _plain(self, text: str) -> list[int]:
-        # Special tokens written out in a user's text are text, never control tokens. Unigram vocabularies hold them
-        # as words, which nothing splits: there they are left out.
-        ids = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return [n for n in ids if n not in self._special or n == self.tokenizer.unk_token_id]
+        return plain_ids(self.tokenizer, text, self._special)
 
     def _truncated(self, prompt: PromptText) -> list[int]:
         """Cut the text at its end, not the template round it, until the whole fits; of a chat, early messages first."""
@@ -160,6 +139,47 @@ class Formatter:
                 texts[k] = self.tokenizer.decode(ids).rstrip("\ufffd")  # half a character
                 rendered = self._render(_with_texts(prompt, texts))
         return rendered
+
+
+def special_tokens(tokenizer: Any) -> dict[int, str]:
+    """The control tokens of a tokenizer by their ids."""
+    return {n: str(token) for n, token in tokenizer.added_tokens_decoder.items() if token.special}
+
+
+def plain_ids(tokenizer: Any, text: str, special: Mapping[int, str]) -> list[int]:
+    """Ids of a text in which special tokens that are written out are text, never control tokens."""
+    ids = tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+    # Unigram vocabularies hold special tokens as words, which nothing splits: there they are left out.
+    return [n for n in ids if n not in special or n == tokenizer.unk_token_id]
+
+
+def chat_ids(
+    tokenizer: Any, messages: Sequence[Mapping[str, str]], special: Mapping[int, str], answer: bool = True
+) -> list[int]:
+    """Ids of a chat. The template writes the special tokens, a beginning token included; a message cannot.
+
+    What looks like a special token in a message is a mark while the template is rendered.
+
+    Args:
+        answer: end with what an answer begins with.
+
+    Raises:
+        PladError: the messages leave no character to mark with.
+    """
+    names = list(special.values())
+    mark = _unused({char for message in messages for char in message["content"]})
+    marked = [dict(message) for message in messages]
+    for number, token in enumerate(names):
+        for message in marked:
+            message["content"] = message["content"].replace(token, f"{mark}{number}{mark}")
+    text = tokenizer.apply_chat_template(marked, tokenize=False, add_generation_prompt=answer)
+    ids: list[int] = []
+    for place, piece in enumerate(text.split(mark)):
+        if place % 2:
+            ids += plain_ids(tokenizer, names[int(piece)], special)
+        elif piece:
+            ids += tokenizer(piece, add_special_tokens=False)["input_ids"]
+    return ids
 
 
 def find_end_id(tokenizer: Any) -> int:
@@ -179,6 +199,18 @@ def find_end_id(tokenizer: Any) -> int:
     if tokenizer.eos_token_id is None:
         raise PladError("a tokenizer must have an end token, but this one has no eos_token. Set it and save it again.")
     return int(tokenizer.eos_token_id)
+
+
+def _unused(chars: set[str]) -> str:
+    """A character for private use that is none of `chars`.
+
+    Raises:
+        PladError: all 137,468 of them are.
+    """
+    planes = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE), range(0x100000, 0x10FFFE))
+    if free := next((chr(code) for plane in planes for code in plane if chr(code) not in chars), None):
+        return free
+    raise PladError("a conversation must leave one of Unicode's private characters unused. Remove it from the data.")
 
 
 def _with_texts(prompt: PromptText, texts: Sequence[str]) -> PromptText:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from plad import interrupt
+from plad.errors import PladError
 from plad.records import Prompt
 from plad.scoring.base import Progress, Scorer, advance, check_aligned
 from plad.scoring.store import ScoreStore, key
@@ -29,7 +32,12 @@ class Cached:
     def score(
         self, prompts: Sequence[Prompt], responses: Sequence[str], progress: Progress | None = None
     ) -> list[float]:
-        """One score a response; equal prompt, reference and response are scored once."""
+        """One score a response; equal prompt, reference and response are scored once.
+
+        Raises:
+            PladError: a score is no finite number.
+            KeyboardInterrupt: Ctrl-C was pressed; what was scored is kept.
+        """
         check_aligned(prompts, responses)
         asked = list(zip(prompts, responses, strict=True))
         chunks = (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
@@ -44,9 +52,21 @@ class Cached:
         if fresh:
             prompts, responses = zip(*fresh.values(), strict=True)
             said = dict(zip(fresh, self.scorer.score(prompts, responses, progress), strict=True))
+            _check_numbers(self.scorer, said.values(), responses)
             self.store.keep(said)
             known |= said
+            interrupt.check()
         return [float(known[name]) for name in keys]
+
+
+def _check_numbers(scorer: Any, scores: Iterable[float], responses: Sequence[str]) -> None:
+    """Refuse what would make every mean, every win and every pair that it is in meaningless."""
+    for score, response in zip(scores, responses, strict=True):
+        if not math.isfinite(score):
+            raise PladError(
+                f"a score must be a finite number, but {scorer.description} gave {score} to {response[:60]!r}. "
+                "Try it in float32, or name another scorer."
+            )
 
 
 def identity(scorer: Any) -> str:

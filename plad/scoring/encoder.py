@@ -84,7 +84,9 @@ class SentenceEncoder(EncoderOptions):
 
         if not texts:
             return torch.zeros(0, self._model.config.hidden_size)
-        ids = self._tokenizer(texts, truncation=True, max_length=self.max_tokens)["input_ids"]
+        limit = {"truncation": True, "max_length": self.max_tokens}
+        # What looks like a special token in a text is text.
+        ids = self._tokenizer(texts, split_special_tokens=True, **limit)["input_ids"]
         vectors_UD = torch.empty(len(texts), self._model.config.hidden_size)
         with torch.inference_mode():
             for batch in batches_by_length([len(row) for row in ids], self.batch_size):
@@ -114,7 +116,7 @@ class SentenceEncoder(EncoderOptions):
         import torch
         from transformers import AutoModel
 
-        model = AutoModel.from_pretrained(model_source(self.model), dtype=torch.float32)
+        model = AutoModel.from_pretrained(model_source(self.model), dtype=torch.float32, use_safetensors=True)
         return model.to(self.device).eval().requires_grad_(False)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from plad import interrupt
 from plad.errors import PladError
 from plad.generation import Generator, HFGenerator, OpenAI, Sampling, Usage
 from plad.models import MODELS, PromptFormat
@@ -195,6 +196,7 @@ class Asked:
         for generation in generator.generate(questions, sampling, seed=0):
             if generation.failure is None:  # what failed is asked again by the next run
                 yield generation.id, generation.response
+        interrupt.check()
 
 
 def _foregone(prompt: Prompt, a: str, b: str) -> Verdict | None:

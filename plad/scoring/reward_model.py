@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from plad.errors import PladError
+from plad.models.prompts import chat_ids, special_tokens
 from plad.records import Prompt
 from plad.scoring.base import Progress, advance, batches_by_length, check_aligned, is_empty
 from plad.scoring.encoder import model_source
@@ -63,7 +64,8 @@ class RewardModel(Spec):
 
     def _encode(self, prompt: Prompt, response: str) -> Encoded:
         """Token ids of one conversation, untruncated text at its end."""
-        limit: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens}
+        # What looks like a special token in a text is text.
+        limit: dict[str, Any] = {"truncation": True, "max_length": self.max_tokens, "split_special_tokens": True}
         if not self._tokenizer.chat_template:
             alone = len(self._tokenizer("", response)["input_ids"])
             # By default the longer text is cut, which may be the response.
@@ -71,9 +73,8 @@ class RewardModel(Spec):
             return dict(self._tokenizer(prompt.text, response, **limit))
         turns = [{"role": "user", "content": prompt.prompt}] if isinstance(prompt.prompt, str) else [*prompt.prompt]
         turns = [*map(dict, turns), {"role": "assistant", "content": response}]
-        text = self._tokenizer.apply_chat_template(turns, tokenize=False)
-        # The template has written the special tokens already.
-        return dict(self._tokenizer(text, add_special_tokens=False, **limit))
+        ids = chat_ids(self._tokenizer, turns, special_tokens(self._tokenizer), answer=False)[-self.max_tokens :]
+        return {"input_ids": ids, "attention_mask": [1] * len(ids)}
 
     def rewards(self, model: Any, prompts: Sequence[Prompt], responses: Sequence[str]) -> torch.Tensor:
         """[N] rewards by a `model` in the making, with gradients, of text read as this scorer reads it."""
@@ -118,6 +119,7 @@ class RewardModel(Spec):
             model_source(self.model),
             revision=self.revision,
             dtype=torch.bfloat16 if self.bf16 else torch.float32,
+            use_safetensors=True,
             output_loading_info=True,
         )
         _check_head(self.model, model.config.num_labels, sorted(report["missing_keys"]))

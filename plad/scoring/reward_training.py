@@ -70,7 +70,9 @@ class RewardTraining(Spec):
 
         try:
             tokenizer = AutoTokenizer.from_pretrained(self.model)
-            model = AutoModelForSequenceClassification.from_pretrained(self.model, num_labels=1, dtype=torch.float32)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                self.model, num_labels=1, dtype=torch.float32, use_safetensors=True
+            )
         except (OSError, ValueError) as error:
             raise PladError(f"{self.model} is no model to start from: {str(error).splitlines()[0]}") from None
         return model.to(self.device), tokenizer

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from plad.errors import PladError
+from plad.models.readable import readable
 from plad.records import Prompt
 from plad.scoring.base import Progress, check_aligned, is_empty
 from plad.scoring.encoder import EncoderOptions, SentenceEncoder
@@ -77,8 +78,9 @@ class TrainedScorer:
 
         if not (folder / SETTINGS).is_file():
             raise PladError(f"a trained judge is a folder with {SETTINGS}, but {folder} has none. Train one first.")
-        settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        weights = load_file(folder / WEIGHTS)
+        with readable(str(folder), "Train it again."):
+            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+            weights = load_file(folder / WEIGHTS)
         hidden, features = weights["mlp.0.weight"].shape
         head = RewardHead(features // 3, hidden, dropout=0.0).eval().requires_grad_(False)
         head.load_state_dict(weights)

@@ -102,6 +102,9 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
         "scorer": scorer,
     }
     results = {**about, **results, "scorers": also}
+    results["warnings"] += [
+        f"In the training of {labels[name]} {sentence}" for name in names for sentence in _trained_with(context, name)
+    ]
     write_json(context.run.path("evaluation", "results.json"), results)
     return {"n": results["n"]}
 
@@ -123,6 +126,12 @@ def _doubts(context: Context, names: Sequence[str]) -> dict[str, Any]:
     """How often a pairwise judge's verdict hung on the order or was not to be read."""
     records = (context.run.finished(f"evaluate/{name}") or {} for name in names)
     return doubt_shares([count for record in records for count in record.get("summary", {}).get("doubts", ())])
+
+
+def _trained_with(context: Context, name: str) -> list[str]:
+    """What looked wrong in a model's training."""
+    record = context.run.finished(_trainer_of(name)) or {}
+    return list(record.get("summary", {}).get("warnings", ()))
 
 
 def _trainer_of(name: str) -> str:

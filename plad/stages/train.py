@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from plad.config import Training
-from plad.errors import DivergedError
+from plad.errors import DivergedError, PladError
 from plad.losses import Loss
 from plad.stages.context import Context
 from plad.stages.models import publish_model
@@ -38,7 +36,6 @@ def train_model(
     from plad.training.memory import peak_memory
     from plad.training.run import train
 
-    _drop_torn_checkpoints(context.workspace)
     if settings.lora is not None:
         origin = f"../{base.name}" if base else str(getattr(model, "name_or_path", ""))
         with torch.random.fork_rng(devices=[]):
@@ -51,8 +48,8 @@ def train_model(
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged}, total)
 
-        summary: dict[str, Any] = dict(
-            train(
+        try:
+            summary = train(
                 model,
                 tokenizer,
                 data["train"],
@@ -66,20 +63,13 @@ def train_model(
                 max_new_tokens=context.recipe.sample.max_new_tokens,
                 progress=show,
                 guard=data["guard"](model) if "guard" in data else None,
+                warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
             )
-        )
+        except PladError as error:
+            raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)
     summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
     return summary | publish_model(context, model, tokenizer, name)
-
-
-def _drop_torn_checkpoints(folder: Path) -> None:
-    """Remove what a crash or a full disk cut short. The Trainer writes trainer_state.json last."""
-    for checkpoint in folder.glob("checkpoint-*"):
-        try:
-            json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            shutil.rmtree(checkpoint)
 
 
 def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from plad.evaluation.statistics import mean_over_seeds
 from plad.progress import Display
 from plad.records import EvalRow, Prompt, read_jsonl
 from plad.report.read import hue_of
+from plad.report.sheet import csv_text
 from plad.runs import Run, write_json, write_text
 from plad.studies.figures import Figure, Point, markdown_of, run_seeds
 from plad.studies.table1 import collect
@@ -81,14 +80,12 @@ def _shares(run: Run, name: str) -> list[float]:
 
 def _csv(prompts: Sequence[Prompt], answers: Mapping[str, Mapping[str, EvalRow]], marked: Any) -> str:
     """One row an answer of the first seed."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["id", "model", "response", "score", "words", "shared"])
+    lines: list[list[Any]] = [["id", "model", "response", "score", "words", "shared"]]
     for prompt in prompts:
         for name, rows in answers.items():
             row = rows[prompt.id]
-            writer.writerow([prompt.id, name, row.response, row.score, *marked(row.response, prompt.text)[1:]])
-    return file.getvalue()
+            lines.append([prompt.id, name, row.response, row.score, *marked(row.response, prompt.text)[1:]])
+    return csv_text(lines)
 
 
 def _rows(run: Run, name: str) -> dict[str, EvalRow]:

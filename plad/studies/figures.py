@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from plad.config import Recipe, changed
 from plad.progress import Display
 from plad.report.numbers import MISSING, interval, percent
 from plad.report.read import hue_of
+from plad.report.sheet import csv_text
 from plad.runs import Run, write_json, write_text
 from plad.studies.cells import Cell, run_cells
 from plad.studies.render import subject_row
@@ -118,12 +117,8 @@ def write_figure(figure: Figure, folder: Path, recipe: Recipe) -> dict[str, Any]
 
 def csv_of(figure: Figure) -> str:
     """One row a point."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["series", "x", "value", "low", "high", "n"])
-    for point in figure.points:
-        writer.writerow([point.series, point.x, *_numbers(point.estimate).values()])
-    return file.getvalue()
+    head = ["series", "x", "value", "low", "high", "n"]
+    return csv_text([head, *([p.series, p.x, *_numbers(p.estimate).values()] for p in figure.points)])
 
 
 def markdown_of(figure: Figure) -> str:

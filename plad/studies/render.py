@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from typing import Any
 
 from plad.report.numbers import MISSING, interval, percent, plain
+from plad.report.sheet import csv_text
 
 SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"}
 
@@ -48,16 +47,14 @@ def subject_row(table: Mapping[str, Any]) -> Any:
 def csv_table(table: Mapping[str, Any]) -> str:
     """One row a method; every number with its interval in columns of its own."""
     keys = ["words", *SHARES, "against_subject", "against_initial"]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
+    lines: list[list[Any]] = [
         ["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "win_rate_by_seed", *COSTS]
-    )
+    ]
     for row in table["rows"]:
         values = [(row[key] or {}).get(part, "") for key in keys for part in ("value", "low", "high")]
         rates = " ".join(map(str, row["win_rate_by_seed"]))
-        writer.writerow([row["name"], row["label"], *values, rates, *(row[key] for key in COSTS)])
-    return file.getvalue()
+        lines.append([row["name"], row["label"], *values, rates, *(row[key] for key in COSTS)])
+    return csv_text(lines)
 
 
 def _header(table: Mapping[str, Any]) -> str:

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from plad import interrupt
 from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
+from plad.training.checkpoints import last_whole
 from plad.training.examples import Examples
+from plad.training.watch import concerns
 
 if TYPE_CHECKING:  # it needs the Trainer, whose import a recipe should not wait for
     from plad.training.guarding import Guarding
@@ -56,20 +59,25 @@ def train(
     max_new_tokens: int = 128,
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
     guard: Guarding | None = None,
-) -> dict[str, float]:
+    warn: Callable[[str], None] | None = None,
+) -> dict[str, Any]:
     """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
 
     Args:
         teacher, text, max_new_tokens: for a loss that needs them, as `PladTrainer` says.
         progress: called with (steps done, steps in all, latest logged values).
         guard: looks at the model as it learns.
+        warn: told, once each, what looks wrong in the curve so far.
+
+    Raises:
+        PladError: the loss is no longer a finite number; what it was computed of is kept in `folder`.
+        KeyboardInterrupt: Ctrl-C was pressed; a checkpoint was made after the step that was under way.
 
     Returns:
         Steps, the tokens trained on, those drawn meanwhile, the last logged training loss, the validation loss
-        afterwards where there is validation data, and the step whose weights a guard kept where it was to.
+        afterwards where there is validation data, and the step whose weights a guard kept where it was to. `warnings`
+        are sentences on the whole curve, if there are any.
     """
-    from transformers.trainer_utils import get_last_checkpoint
-
     from plad.training.trainer import PladTrainer
 
     trainer = PladTrainer(
@@ -83,24 +91,24 @@ def train(
         teacher=teacher,
         text=text,
         max_new_tokens=max_new_tokens,
-        callbacks=[
-            _curve(folder / "history.jsonl"),
-            *([guard] if guard else []),
-            *([_callback(progress)] if progress else []),
-        ],
+        callbacks=[_curve(folder / "history.jsonl"), *([guard] if guard else []), _callback(progress, warn)],
     )
     _quieten(trainer)
-    last = get_last_checkpoint(str(folder)) if folder.is_dir() else None
+    last = last_whole(folder)
     if not _restored(trainer, last, guard):
         trainer.train(resume_from_checkpoint=last)
+        if trainer.state.global_step < trainer.state.max_steps:
+            interrupt.check()
     kept = guard.put_best(model) if guard else None
     after = trainer.evaluate() if validation is not None and len(validation) else {}
     write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     loss_now = losses[-1] if losses else float("nan")
-    summary = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
+    summary: dict[str, Any] = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
     summary |= {"drawn": trainer.tokens_drawn} if loss.rollout() else {}
     summary |= {} if kept is None else {"kept_step": kept}
+    warnings = list(concerns(trainer.state.log_history).values())
+    summary |= {"warnings": warnings} if warnings else {}
     return summary | {key: value for key, value in after.items() if key == "eval_loss"}
 
 
@@ -201,17 +209,31 @@ def _curve(path: Path) -> Any:
     return Curve()
 
 
-def _callback(progress: Callable[[int, int, dict[str, float]], None]) -> Any:
+def _callback(progress: Callable[[int, int, dict[str, float]], None] | None, warn: Callable[[str], None] | None) -> Any:
+    """Reports every step, and on Ctrl-C makes a checkpoint after it and stops there."""
     from transformers import TrainerCallback
 
     class Reporter(TrainerCallback):
         def __init__(self) -> None:
             self.latest: dict[str, float] = {}
+            self.told: set[str] = set()
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             self.latest = dict(logs or {})
+            if warn and state.is_world_process_zero:
+                found = concerns(state.log_history)
+                for name, sentence in found.items():
+                    if name not in self.told:
+                        warn(sentence)
+                self.told |= found.keys()
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            progress(state.global_step, state.max_steps, self.latest)
+            if progress:
+                progress(state.global_step, state.max_steps, self.latest)
+            control.should_save |= interrupt.asked()
+
+        def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            # Not before: a checkpoint holds these wishes, and a training that goes on from it would stop again.
+            control.should_training_stop |= interrupt.asked()
 
     return Reporter()

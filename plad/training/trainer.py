@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from contextlib import nullcontext
 from functools import partial
@@ -16,12 +17,14 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from plad.errors import PladError
+from plad.errors import DivergedError, PladError
 from plad.losses.plad import RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
 from plad.training.attention import quick_attention
+from plad.training.checkpoints import seal
+from plad.training.diverged import keep_batch
 from plad.training.examples import Examples, LengthGrouped, from_rows
 from plad.training.layout import Batch, Example
 from plad.training.likelihood import Teacher, base_model, choose_layout, sequences, within
@@ -96,6 +99,7 @@ class PladTrainer(Trainer):
         self.loss_is_scaled_for_ga = self.model_accepts_loss_kwargs = True
         self._totals: dict[str, Tensor] = {}
         self._own_draws = 0
+        self._step: list[Example] = []
         self._teacher = self._frozen(teacher)
         self._on_policy = self._sampling(text, max_new_tokens)
         if self.loss.needs_reference:
@@ -165,6 +169,7 @@ class PladTrainer(Trainer):
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
         drawn = self._drawn([part["examples"] for part in islice(epoch_iterator, num_batches)])
+        self._step = [example for part in drawn for example in part]
         self._own_draws += sum(len(e.responses[0]) for part in drawn for e in part if e.sampling_logps)
         parts = [self._micro_batches(examples) for examples in drawn]
         return parts, self._units([batch for part in parts for batch in part], device) if parts else None
@@ -202,7 +207,21 @@ class PladTrainer(Trainer):
                 if self.accelerator.num_processes > 1 or output.active is None or output.active > 0:
                     self.accelerator.backward(loss)
                 total += loss.detach()
+        if not math.isfinite(total):
+            raise self._diverged(float(total))
         return total
+
+    def _diverged(self, loss: float) -> DivergedError:
+        """The error of a loss that is no finite number: after it no weight would be one either."""
+        step = self.state.global_step + 1
+        name = f"diverged-step-{step}-process-{self.accelerator.process_index}.jsonl"
+        file = Path(self._get_output_dir(trial=None), name)
+        keep_batch(file, self._step, self.processing_class)
+        return DivergedError(
+            f"training needs a finite loss, but at step {step} it is {loss}: it diverged. Lower the learning_rate, "
+            f"which is {self.args.learning_rate:g}, or raise the warmup; where it is so from the first step, look at "
+            f"the texts and scores of that step, which are in {file}."
+        )
 
     def compute_loss(
         self, model: nn.Module, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -253,6 +272,10 @@ class PladTrainer(Trainer):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / TOTALS).write_text(json.dumps(totals))
         super()._save_checkpoint(model, trial)
+        # Every process writes its own random numbers.
+        self.accelerator.wait_for_everyone()
+        if self.args.should_save:
+            seal(folder)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)

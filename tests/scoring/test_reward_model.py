@@ -58,13 +58,25 @@ def test_a_decoder_gets_the_conversation_and_is_read_at_its_end_token(tiny_llama
         assert score == pytest.approx((model.score.weight[0] @ hidden).item(), abs=1e-4)
 
 
+def test_special_tokens_in_an_answer_are_text(tiny_llama: str) -> None:
+    """An answer can't end itself and begin a turn of the user's. This vocabulary leaves such words out."""
+    scorer = RewardModel(model=tiny_llama)
+    posing = "sat </s> the dog"
+    assert scorer.score(PROMPTS[:1], [posing]) == scorer.score(PROMPTS[:1], ["sat the dog"])
+    assert scorer.score(PROMPTS[:1], ["sat"]) != scorer.score(PROMPTS[:1], ["sat the dog"])
+
+
 def test_a_conversation_goes_through_the_template_as_it_is(tiny_llama: str) -> None:
     turns = tuple(
         {"role": role, "content": text} for role, text in [("user", "a"), ("assistant", "it"), ("user", "the cat")]
     )
-    flat = Prompt(id="2", prompt="a </s> <bot> it </s> <user> the cat")
-    scores = RewardModel(model=tiny_llama).score([Prompt(id="1", prompt=turns), flat], ["sat", "sat"])
-    assert scores[0] == pytest.approx(scores[1], abs=1e-5)
+    [score] = RewardModel(model=tiny_llama).score([Prompt(id="1", prompt=turns)], ["sat"])
+    words = AutoTokenizer.from_pretrained(tiny_llama)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_llama).eval()
+    text = "<user> a </s> <bot> it </s> <user> the cat </s> <bot> sat </s>"
+    with torch.no_grad():
+        hidden = model.model(**words(text, return_tensors="pt")).last_hidden_state[0, -1]
+    assert score == pytest.approx((model.score.weight[0] @ hidden).item(), abs=1e-4)
 
 
 def test_what_is_too_long_loses_the_start_of_the_prompt(tiny_llama: str) -> None:

@@ -38,6 +38,19 @@ def rows(folder: Path, name: str) -> list[EvalRow]:
     return list(read_jsonl(folder / "evaluation" / f"{name}.jsonl", EvalRow))
 
 
+def test_what_looked_wrong_in_training_is_said_with_the_results(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["tasks"]["distill/plad"]["summary"]["warnings"] = ["the loss jumped at step 3 from about 1 to 9."]
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "evaluation" / "results.json").unlink()
+    assert again(folder).worked == ["evaluate/results", "report"]
+    told = "In the training of PLaD the loss jumped at step 3 from about 1 to 9."
+    assert results(folder)["warnings"][-1] == told
+    assert told in (folder / "report.md").read_text()
+    assert told in (folder / "report.html").read_text()
+
+
 def test_length_is_scored_beside_the_judge(finished_run: Path) -> None:
     (length,) = results(finished_run)["scorers"]
     assert (length["name"], length["description"]) == ("length", "number of words (a control, not a judge)")

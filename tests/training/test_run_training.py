@@ -25,12 +25,14 @@ def model() -> Any:
 SETTINGS = Optimisation(batch_size=4, device_tokens=40, max_steps=7, checkpoint_every=2, log_every=3)
 
 
-def run(folder: Path, progress: Any = None, settings: Optimisation = SETTINGS) -> tuple[Any, dict[str, float]]:
+def run(
+    folder: Path, progress: Any = None, settings: Optimisation = SETTINGS, warn: Any = None
+) -> tuple[Any, dict[str, Any]]:
     student = model()
     examples, held_out = Examples(make_examples(17)), Examples(make_examples(5, seed=1))
     loss = RankingCalibration()
     return student, train(
-        student, letters(), examples, loss, settings, folder, 3, validation=held_out, progress=progress
+        student, letters(), examples, loss, settings, folder, 3, validation=held_out, progress=progress, warn=warn
     )
 
 

@@ -1,0 +1,44 @@
+"""Which checkpoints are whole: each has a list of its files and their sizes, written last.
+
+The process may die between any two files, and the machine after all of them, when some are not on the disk yet.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+SIZES = "plad_sizes.json"
+
+
+def seal(checkpoint: Path) -> None:
+    """Note what a finished checkpoint holds, once that is on the disk."""
+    files = (file for file in sorted(checkpoint.rglob("*")) if file.is_file() and file.name != SIZES)
+    sizes = {file.relative_to(checkpoint).as_posix(): file.stat().st_size for file in files}
+    for name in sizes:
+        with (checkpoint / name).open("rb") as written:
+            os.fsync(written.fileno())
+    partial = checkpoint / f".{SIZES}.partial"
+    partial.write_text(json.dumps(sizes), encoding="utf-8")
+    partial.replace(checkpoint / SIZES)
+
+
+def is_whole(checkpoint: Path) -> bool:
+    """Whether a checkpoint was sealed, and every file of it is as long as it was."""
+    try:
+        sizes = json.loads((checkpoint / SIZES).read_text(encoding="utf-8"))
+        return bool(sizes) and all((checkpoint / name).stat().st_size == size for name, size in sizes.items())
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def last_whole(folder: Path) -> str | None:
+    """The checkpoint to go on from, that of most steps; those that a crash or a full disk cut short are removed."""
+    found = {int(path.name.removeprefix("checkpoint-")): path for path in folder.glob("checkpoint-[0-9]*")}
+    whole = {steps for steps, path in found.items() if is_whole(path)}
+    for steps in found.keys() - whole:
+        # Each of several processes may come to remove it.
+        shutil.rmtree(found[steps], ignore_errors=True)
+    return str(found[max(whole)]) if whole else None

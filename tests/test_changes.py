@@ -1,0 +1,173 @@
+"""What an edit of a recipe makes again, and nothing else; and folders that another version wrote."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from tiny_run import TASKS, Recorder, outputs, times
+
+from plad.config import Recipe, load_recipe
+from plad.errors import PladError
+from plad.pipeline import FORMAT, STAGES, fingerprints, plan, run
+
+Copy = Callable[[], Path]
+
+AFTER_TRAINING = {"evaluate/also-length", "evaluate/results", "report"}
+STUDENTS = {"distill/sft", "distill/seqkd", "distill/plad", "evaluate/sft", "evaluate/seqkd", "evaluate/plad"}
+STUDENTS |= AFTER_TRAINING | {"evaluate/calibration"}
+TEACHER = {"sft/teacher", "sample/teacher", "pair", "evaluate/teacher"} | STUDENTS
+STUDENT = {"sft/student", "sample/student", "pair", "evaluate/judge", "evaluate/teacher", "evaluate/student"} | STUDENTS
+JUDGED = {"evaluate/judge", *(task for task in TASKS if task.startswith("evaluate/"))} | {"report"}
+EDITS = {
+    "seed=2": set(TASKS),
+    "name=another": set(),
+    "task.splits.near_duplicates=0.9": set(TASKS) - {"prepare/check"},
+    "prompt.max_prompt_tokens=65": set(TASKS),
+    "teacher.sft.learning_rate=0.02": TEACHER,
+    "teacher.model.layers=2": {"prepare/check", *TASKS[1:]},
+    "teacher.samples=2": {"sample/teacher", "pair"} | STUDENTS,
+    "student.sft.max_steps=21": STUDENT,
+    "sample.temperature=0.5": set(TASKS) - {"prepare", "sft/teacher", "sft/student"},
+    "pairs.hygiene.min_words=2": {"pair"} | STUDENTS,
+    "distill.learning_rate=0.001": STUDENTS,
+    "distill.loss.margin=0.5": {"distill/plad", "evaluate/plad", "evaluate/calibration"} | AFTER_TRAINING,
+    "baselines.seqkd.learning_rate=0.001": {"distill/seqkd", "evaluate/seqkd"} | AFTER_TRAINING,
+    "evaluate.judge={type: length}": {"prepare/check"} | JUDGED,
+    "evaluate.also=[]": {"prepare/check", "evaluate/results", "report"},
+    "evaluate.calibration.samples=3": {"evaluate/calibration", "report"},
+    "evaluate.split=validation": JUDGED - {"evaluate/judge"},
+}
+
+FOLLOW = {
+    "prepare": set(TASKS) - {"prepare/check"},
+    "sft": TEACHER | STUDENT,
+    "sample": {"pair"} | STUDENTS,
+    "pair": STUDENTS,
+    "distill": STUDENTS,
+    "evaluate": {"report"},
+    "report": set(),
+}
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_recipe: Path) -> Recipe:
+    return load_recipe(tiny_recipe)
+
+
+def due(before: Recipe, after: Recipe) -> set[str]:
+    """The tasks of `after` whose fingerprint another recipe's run does not have."""
+    old, new = (fingerprints(plan(one), one.seed) for one in (before, after))
+    return {name for name, mark in new.items() if old.get(name) != mark}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_makes_again_what_depends_on_it_and_nothing_else(edit: str, recipe: Recipe, tiny_recipe: Path) -> None:
+    assert due(recipe, load_recipe(tiny_recipe, [edit])) == EDITS[edit]
+
+
+def test_every_section_of_a_recipe_is_edited_above() -> None:
+    assert {edit.split("=")[0].split(".")[0] for edit in EDITS} == set(Recipe.model_fields)
+
+
+class BegunError(Exception):
+    """Raised where the first task would begin."""
+
+
+class Planning(Recorder):
+    """Lets a run plan, and no more."""
+
+    def event(self, kind: str, **fields: object) -> None:
+        super().event(kind, **fields)
+        if kind == "task":
+            raise BegunError
+
+    @property
+    def todo(self) -> list[str]:
+        [plan] = [fields["todo"] for kind, fields in self.events if kind == "plan"]
+        return list(plan)
+
+
+def planned(folder: Path, *overrides: str, force: Sequence[str] = ()) -> Planning:
+    display = Planning()
+    with pytest.raises(BegunError):
+        run(load_recipe(folder / "recipe.yaml", overrides), folder, display, force=force)
+    return display
+
+
+def test_what_runs_again_is_told_before_anything_is_done(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    before, written = outputs(folder), times(folder)
+    display = planned(folder, "distill.loss.margin=0.5")
+    follow = "evaluate/plad, evaluate/also-length, evaluate/results, evaluate/calibration, report"
+    assert display.lines == [
+        f"{folder}: 14 of 20 tasks are done; continuing with distill/plad.",
+        "  distill/plad runs again: distill.loss.margin: 1.0 → 0.5",
+        f"  and what follows: {follow}",
+    ]
+    assert {name for name, time in times(folder).items() if written[name] != time} <= {"recipe.yaml", "manifest.json"}
+    assert {name for name in before if outputs(folder)[name] != before[name]} == {"recipe.yaml"}
+
+
+def test_a_new_seed_is_told(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    display = planned(folder, "seed=2")
+    assert display.lines[0] == f"{folder} was made with seed 1, and every task depends on it; the seed is now 2."
+    assert display.todo == TASKS
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_force_makes_a_stage_and_what_follows_due(stage: str, copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    display = planned(folder, force=[stage])
+    forced = [task for task in TASKS if task.split("/")[0] == stage]
+    assert set(display.todo) == set(forced) | FOLLOW[stage]
+    assert [line for line in display.lines if "forced" in line] == [f"  {t} runs again: it is forced" for t in forced]
+
+
+def rewrite(folder: Path, **changes: object) -> None:
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), **changes}))
+
+
+def test_a_folder_of_a_newer_format_is_refused_and_left_alone(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    rewrite(folder, format=FORMAT + 1, plad="9.9")
+    before = outputs(folder)
+    with pytest.raises(PladError, match=rf"is of format {FORMAT + 1}, written by plad 9\.9\. Install that version or"):
+        run(load_recipe(folder / "recipe.yaml"), folder, Recorder())
+    assert outputs(folder) == before
+
+
+def test_a_format_that_is_none_is_damage(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    rewrite(folder, format="two")
+    with pytest.raises(PladError, match=r"manifest\.json is damaged \(its format is 'two'\)"):
+        run(load_recipe(folder / "recipe.yaml"), folder, Recorder())
+
+
+def test_an_older_folder_opens_and_says_what_becomes_of_it(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    tasks = json.loads((folder / "manifest.json").read_text())["tasks"]
+    old = {name: task | {"fingerprint": "of another format"} for name, task in tasks.items()}
+    rewrite(folder, format=FORMAT - 1, plad="0.0.9", tasks=old)
+    display = planned(folder)
+    assert display.todo == TASKS
+    assert display.lines[0] == (
+        f"{folder} is of format {FORMAT - 1}, written by plad 0.0.9; this plad writes format {FORMAT}. "
+        "Every stage runs again; files stay until they are replaced, and stored answers are used again."
+    )
+
+
+def test_a_folder_from_before_formats_and_sizes_were_written_is_done(copy_of_run: Copy) -> None:
+    folder = copy_of_run()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest.pop("format") == FORMAT
+    for task in manifest["tasks"].values():
+        task.pop("sizes")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    display = Recorder()
+    run(load_recipe(folder / "recipe.yaml"), folder, display)
+    assert display.worked == []
