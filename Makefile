@@ -3,6 +3,8 @@ PYTHON ?= python3
 # Named on its own and first: a bare `torch` may bring gigabytes of GPU libraries to a machine without one.
 TORCH ?= torch==2.13.0
 BIN := .venv/bin
+# Two processes of one thread each: two of several threads wait for each other more than they compute.
+PYTEST := env OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 .PHONY: demo test quick check docs format audit clean
 
@@ -13,10 +15,10 @@ test: .venv/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/pytest
+	$(PYTEST)
 
 quick: .venv/.dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 check: .venv/.dev
 	$(BIN)/ruff check

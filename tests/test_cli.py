@@ -160,7 +160,12 @@ def test_control_c_says_that_nothing_is_lost(tiny_recipe: Path, tmp_path: Path) 
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert err == "stopped; the same command continues where it was.\n"
+    assert err.split("\n") == [
+        "",
+        "finishing the step that is under way; Ctrl-C again stops at once",
+        "stopped; the same command continues where it was.",
+        "",
+    ]
     assert all(json.loads(line) for line in out.splitlines())
     assert list(finished(folder)) == ["prepare/check", "prepare"]
     assert (status(folder).state, status(folder).doing) == ("stopped", "sft/teacher")

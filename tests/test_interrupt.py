@@ -84,7 +84,7 @@ class Impatient(Recorder):
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Iterator[Any]:
-        def advance(done: int, values: Any) -> None:
+        def advance(done: int, values: Any, total: int | None = None) -> None:
             if label == self.label:
                 self.seen = done
                 for _ in range(self.times if done == self.at else 0):

@@ -75,7 +75,7 @@ def test_running_and_then_killed(tmp_path: Path) -> None:
         "import sys, time; from pathlib import Path; from plad.runs import Run\n"
         "run = Run(Path(sys.argv[1]))\n"
         "with run.lock():\n"
-        "    run.start('name: tiny', 1, ['prepare', 'sft/teacher'])\n"
+        "    run.start('name: tiny', 1, 2, ['prepare', 'sft/teacher'])\n"
         "    run.record('prepare', seconds=1.5)\n"
         "    run.begin('sft/teacher', [])\n"
         "    print('begun', flush=True)\n"

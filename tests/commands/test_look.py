@@ -51,12 +51,13 @@ def test_status_of_a_run_that_failed(copy_of_run: Copy) -> None:
     assert told.endswith(f"next: plad run {folder}\n")
 
 
-def test_list(finished_run: Path, tmp_path: Path) -> None:
+def test_list(finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     shutil.copytree(finished_run, tmp_path / "runs" / "done")
     new = tmp_path / "runs" / "new"
     new.mkdir()
     shutil.copy(finished_run / "recipe.yaml", new)
-    rows = [line.split() for line in plad("list", tmp_path / "runs").output.splitlines() if "runs" in line]
+    rows = [line.split() for line in plad("list", "runs").output.splitlines() if "runs" in line]
     assert [row[1:3] for row in rows] == [["finished", "20/20"], ["not", "begun"]]
     found = [json.loads(line) for line in plad("list", tmp_path / "runs", "--json").output.splitlines()]
     assert [(one["folder"], one["state"]) for one in found] == [
