@@ -87,7 +87,7 @@ class Told:
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
-        def advance(done: int, values: Any) -> None:
+        def advance(done: int, values: Any, total: int | None = None) -> None:
             if label.startswith("training "):
                 self.tell("step", label, done)
             self.sign("progress")
