@@ -63,5 +63,5 @@ def _caption(results: Mapping[str, Any], left: Sequence[str]) -> Text:
     words = reference_words(results)
     length = f" The human references have {words.text} words on average." if words else ""
     told = f"{results.get('n', '?')} test prompts; 95 % intervals below the values; best student bold.{length}"
-    more = [f"The report also has: {', '.join(left)}."] if left else []
+    more = [f"Columns that have no room here, and are in the report: {', '.join(left)}."] if left else []
     return Text("\n".join([told, *more, *results.get("warnings", ())]))
