@@ -68,7 +68,7 @@ class Quiet:
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Any:
-        yield lambda done, values: None
+        yield lambda done, values, total=None: None
 
 
 def main() -> None:
