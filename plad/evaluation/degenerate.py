@@ -7,6 +7,7 @@ from statistics import fmean
 
 from plad.evaluation.methods import Rows
 from plad.records import EvalRow, Prompt
+from plad.repetition import repeated_runs
 from plad.scoring.length import word_count
 
 PHRASE = 4
@@ -23,9 +24,7 @@ def degeneration(label: str, rows: Rows, before: Rows, prompts: Sequence[Prompt]
 
 def repeated(text: str) -> float:
     """The share of a text's phrases of four words that stood in it before; 0 where there are none."""
-    words = text.split()
-    phrases = [tuple(words[start : start + PHRASE]) for start in range(len(words) - PHRASE + 1)]
-    return 1 - len(set(phrases)) / len(phrases) if phrases else 0.0
+    return repeated_runs(text.split(), PHRASE)
 
 
 def _repetition(label: str, rows: Rows, before: Rows) -> str | None:

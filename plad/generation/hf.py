@@ -105,7 +105,8 @@ class HFGenerator:
         shown = [" ".join(map(str, row.ids)) for row in rows]
         seeds = [draw_seed(seed, text, row.sample) for text, row in zip(shown, rows, strict=True)]
         prompts = {text: row.ids for text, row in zip(shown, rows, strict=True)}
-        places = [list(prompts).index(text) for text in shown]
+        place = {text: n for n, text in enumerate(prompts)}
+        places = [place[text] for text in shown]
         decoder = Decoder(places, self.formatter.end_id, seeds if sampling.temperature > 0 else None, head)
         with _no_defaults(self.model):
             inputs = self._padded(list(prompts.values()), head)
