@@ -62,7 +62,8 @@ class Distillation(Training):
     """The student's training by a method. LoRA by default, as in the paper; `lora: null` trains it whole.
 
     The optimiser steps are those of one epoch, or as many as stated, over the preference pairs, whatever the method; or
-    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included.
+    as many as cost what these do (`equal: compute`), in FLOPs, the answers that were given beforehand included, or as
+    many as `max_flops` pays for.
     """
 
     method: AnyMethod = Field(Plad(), description="what the run is about")
@@ -72,6 +73,12 @@ class Distillation(Training):
     rounds: int = Field(1, ge=1, le=20, description="how often the student is sampled anew and goes on, at most")
     replay: float = Field(0.0, ge=0, le=1, description="share of the last round's pairs that a round learns from again")
     equal: Literal["steps", "compute"] = Field("steps", description="what all methods get alike; compute is estimated")
+    max_flops: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="what a method's training may cost at most, its answers and all rounds included; sets the steps",
+    )
     teacher_logits: TeacherLogits | None = Field(
         None,
         description="keep on disk what the teacher says along fixed text, in place of the teacher beside the student",
@@ -275,6 +282,12 @@ class Recipe(Spec):
                 "distill.rounds",
                 f"a round makes new pairs, but a method of type {self.distill.method.type} learns from "
                 f"{self.distill.method.learns_from}. Set it to 1, or use `type: plad`.",
+            )
+        if self.distill.max_flops and self.distill.max_steps:
+            yield (
+                "distill.max_steps",
+                f"steps are counted by max_flops or by max_steps, but both are set, the latter to "
+                f"{self.distill.max_steps}. Set one of them to null.",
             )
         yield from self._guard_problems()
         if self._needing_scores and pairs.scorer is None:

@@ -49,7 +49,17 @@ FIGURES = {
     "case": "Figure 5: answers side by side, phrases of the source marked.",
     "ts-gap": "PLaD's gain by how far the teacher is ahead of the student.",
     "beyond": "Beyond the paper: rounds, several answers a prompt, the anchor.",
+    "compute": "Every method at matched compute and teacher tokens.",
 }
+
+
+VALUES = {
+    "real-pairs": "Shares",
+    "scaling": "Shares",
+    "ts-gap": "Factors of the student's fine-tuning",
+    "compute": "Multiples of distill.max_flops",
+}
+"""What `--values` are of the studies that have some."""
 
 
 def _figure_command(name: str, text: str) -> None:
@@ -74,8 +84,7 @@ def _figure_command(name: str, text: str) -> None:
         told = dumped({"event": "table", **found}) if as_json else (folder / f"{name}.md").read_text(encoding="utf-8")
         click.echo(told)
 
-    if name in ("real-pairs", "scaling", "ts-gap"):
-        what = "Factors of the student's fine-tuning" if name == "ts-gap" else "Shares"
+    if what := VALUES.get(name):
         click.option("--values", metavar="X,X,…", help=f"{what} [default: as the page on studies says]")(command)
     if name == "families":
         student = click.option("--student", "students", multiple=True, metavar="NAME=MAPPING")

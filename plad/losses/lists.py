@@ -57,7 +57,23 @@ class ListLoss(Loss):
         return LossOutput(loss_B.sum(), self.units(sequences.lengths_BR), metrics)
 
 
-class Listwise(ListLoss):
+class AnchoredList(ListLoss):
+    """A comparison alone is content when all likelihoods fall; `− λ·log q(y⁺)` is added, as pair losses do."""
+
+    anchor: float = Field(
+        0.0, ge=0, allow_inf_nan=False, description="λ: weight of the chosen response's own likelihood; 0 is the paper"
+    )
+
+    @abstractmethod
+    def comparison(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
+        """The loss of each list without its anchor, (B,)."""
+
+    def per_list(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
+        loss_B = self.comparison(sequences, there_BR)
+        return loss_B - self.anchor * sequences.logps(self.normalise)[:, 0] if self.anchor else loss_B
+
+
+class Listwise(AnchoredList):
     """`− log exp(β·log q̄(y⁺)) / Σ_i exp(β·log q̄(y_i))`: of all responses the preferred one is the likeliest.
 
     The top-one probability of Plackett and Luce, the softmax loss of LiPO (arXiv 2402.01878, section 4) with a label
@@ -68,12 +84,12 @@ class Listwise(ListLoss):
     type: Literal["listwise"] = "listwise"
     beta: float = Field(2.0, gt=0, allow_inf_nan=False)
 
-    def per_list(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
+    def comparison(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
         scores_BR = (self.beta * sequences.logps(self.normalise)).masked_fill(~there_BR, -torch.inf)
         return -scores_BR.log_softmax(-1)[:, 0]
 
 
-class LiPO(ListLoss):
+class LiPO(AnchoredList):
     """LiPO-λ (arXiv 2402.01878, section 4): `− Σ_{ψ_i > ψ_j} Δ_ij·log σ(s_i − s_j)`, s = β·log q/q₀.
 
     `Δ_ij = |2^ψ_i − 2^ψ_j|·|1/log(1 + τ_i) − 1/log(1 + τ_j)|` with τ the place, from 1, of a response in the list that
@@ -88,7 +104,7 @@ class LiPO(ListLoss):
     normalise: Normalisation = Field("sum", description="as in the paper; or divide by a response's tokens")
     beta: float = Field(0.1, gt=0, allow_inf_nan=False, description="how closely the student is held to its start")
 
-    def per_list(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
+    def comparison(self, sequences: Sequences, there_BR: Tensor) -> Tensor:
         gain_BR = sequences.logps(self.normalise) - sequences.reference_logps(self.normalise)
         s_BR = self.beta * gain_BR
         label_BR = _labels(wanted(sequences.scores_BR, "scores"), there_BR)

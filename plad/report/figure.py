@@ -12,6 +12,8 @@ from plad.report.numbers import Estimate, interval, percent
 from plad.report.pages import asset
 from plad.report.svg import COLORS, color, draw
 
+LINES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
+
 
 @dataclass(frozen=True)
 class Series:
@@ -60,7 +62,10 @@ def _paint(axes: Any, x_name: str, series: Sequence[Series], rule: float | None)
         # Side by side where they would lie upon one another.
         shift = 0.5 * ((place + 0.5) / len(series) - 0.5) if names else 0.0
         xs = [(names.index(x) if isinstance(x, str) else x) + shift for x, _ in one.points]
-        look = {"color": color(one.hue), "linestyle": "" if names else "-", "marker": "o", "linewidth": 1.8}
+        # There are fewer colours than a figure may have series.
+        again = sum(other.hue == one.hue for other in series[:place])
+        look = {"color": color(one.hue), "linestyle": "" if names else LINES[again % len(LINES)], "linewidth": 1.8}
+        look["marker"] = MARKERS[again % len(MARKERS)]
         axes.plot(xs, [100 * row["value"] for _, row in one.points], **look, markersize=5, label=one.label)
         for x, (_, row) in zip(xs, one.points, strict=True):
             axes.plot((x, x), (100 * row["low"], 100 * row["high"]), color=color(one.hue), alpha=0.4, linewidth=2)

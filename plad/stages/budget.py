@@ -1,4 +1,4 @@
-"""What a method's training costs in FLOPs, and how many steps it may take for what the preference pairs cost.
+"""What a method's training costs in FLOPs, and how many steps it may take for what pairs cost, or for a budget.
 
 An estimate of the multiplications with weights: 2 FLOPs a weight and token forwards, and what `flops_a_weight` says for
 training (Kaplan et al. 2020, section 2.1). In it are the answers given before, by whichever models the method learns
@@ -33,9 +33,13 @@ class Cost:
         """Of so many steps and what comes before them."""
         return self.before + steps * self.step
 
-    def steps_for(self, flops: float) -> int:
-        """The steps that this much pays for, one at least."""
-        return max(1, int((flops - self.before) // self.step))
+    def steps_for(self, flops: float, rounds: int = 1, again: float = 0.0) -> int:
+        """The steps that this much pays for in each of so many rounds, one at least.
+
+        Args:
+            again: FLOPs before the training of every round but the first.
+        """
+        return max(1, int((flops - self.before - (rounds - 1) * again) / rounds // self.step))
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def cost(
 def steps_and_cost(
     context: Context,
     method: Method,
-    answered_by: Sequence[str],
+    first: bool,
     loss: Loss,
     formatter: Formatter,
     pairs: Sequence[PreferencePair],
@@ -75,7 +79,8 @@ def steps_and_cost(
     """The steps that a method takes, and the FLOPs that this is.
 
     Args:
-        answered_by: the models whose answers were given for it.
+        first: whether it is in its first round, or its only one. For each further one the student alone has answered,
+            at the cost of its first answers.
         pairs: what the steps are counted by, and what a cost is compared with.
     """
     shared = context.recipe.distill
@@ -83,8 +88,13 @@ def steps_and_cost(
     sizes = _sizes(context)
     paired = from_pairs(pairs, formatter, RankingCalibration())
     steps = _steps(settings, paired)
-    own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, answered_by))
-    if shared.equal == "compute":
+    before, again = (_answers(context, sizes, formatter, names) for names in (method.answered_by, ("student",)))
+    whole, later = (cost(sizes, settings, loss, data, text, answers) for answers in (before, again))
+    own = whole if first else later
+    if shared.max_flops is not None:
+        rounds = shared.rounds if method is context.recipe.distill.method else 1
+        steps = whole.steps_for(shared.max_flops, rounds, later.before)
+    elif shared.equal == "compute":
         both = _answers(context, sizes, formatter, ("teacher", "student"))
         steps = own.steps_for(cost(sizes, shared, RankingCalibration(), paired, None, both).of(_steps(shared, paired)))
     return steps, own.of(steps)
@@ -101,14 +111,16 @@ def _sizes(context: Context) -> Sizes:
 
 
 def _answers(context: Context, sizes: Sizes, formatter: Formatter, names: Sequence[str]) -> float:
-    """FLOPs of the answers of these models to the distillation half."""
+    """FLOPs of the answers of these models to the prompts that are learnt from."""
     if not names:
         return 0.0
-    asked = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in context.learnt_from())
+    asked = context.learnt_from()
+    read = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in asked)
     flops = 0.0
     for name in names:
-        read = asked * context.recipe.sampling_of(name).samples
-        flops += 2 * getattr(sizes, name) * (read + _summary(context, f"sample/{name}")["tokens"])
+        samples, answered = context.recipe.sampling_of(name).samples, _summary(context, f"sample/{name}")
+        said = len(asked) * answered["tokens"] / answered["n"]
+        flops += 2 * getattr(sizes, name) * samples * (read + said)
     return flops
 
 

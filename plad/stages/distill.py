@@ -19,7 +19,7 @@ from plad.training.stored import with_logits
 
 
 def distill(context: Context, name: str) -> dict[str, Any]:
-    """Train the initial student further by the method of that name. All take equal steps, or cost the same."""
+    """Train the initial student further by the method of that name. All take equal steps, or cost alike."""
     return train_student(context, name, context.pairs(), "student", name)
 
 
@@ -41,10 +41,8 @@ def train_student(
     data: dict[str, Any] = {"train": examples_of(context, method.learns_from, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:
         data["text"] = from_references(context.prompts("train"), formatter)
-    # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
-    answered_by = method.answered_by if start == "student" else ()
-    text = data.get("text")
-    steps, flops = steps_and_cost(context, method, answered_by, loss, formatter, pairs, data["train"], text)
+    first, text = start == "student", data.get("text")
+    steps, flops = steps_and_cost(context, method, first, loss, formatter, pairs, data["train"], text)
     if loss.needs_teacher and recipe.distill.teacher_logits:
         data["train"] = with_logits(data["train"], context.run.path("logits", method.learns_from))
     elif loss.needs_teacher:
@@ -55,10 +53,13 @@ def train_student(
     settings = recipe.distill.settings_of(method).model_copy(update={"max_steps": steps})
     base = context.run.path("models", start)
     summary = train_model(context, target, model, tokenizer, loss, data, settings, base=base, purpose=purpose)
-    return summary | {"flops": flops, "generated": _generated(context, answered_by) + summary.get("drawn", 0)}
+    # Beyond the first round the teacher's answers are those of the first, and the student's are counted with its pairs.
+    generated = _generated(context, method.answered_by if first else ()) + summary.get("drawn", 0)
+    return summary | {"flops": flops, "generated": generated}
 
 
 def _generated(context: Context, answered_by: Sequence[str]) -> int:
     """Tokens of the answers that a method learns from, which were given before its training."""
     records = (context.run.finished(f"sample/{name}") or {} for name in answered_by)
-    return sum(record.get("summary", {}).get("tokens", 0) for record in records)
+    tokens = sum(record.get("summary", {}).get("tokens", 0) for record in records)
+    return round(context.recipe.distill.share * tokens)

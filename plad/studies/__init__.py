@@ -3,6 +3,7 @@
 from plad.studies.ablations import make_ablations
 from plad.studies.beyond import beyond
 from plad.studies.case import case
+from plad.studies.compute import compute
 from plad.studies.families import families
 from plad.studies.judges import judges
 from plad.studies.lengths import lengths
@@ -21,6 +22,7 @@ FIGURES = {
     "case": case,
     "ts-gap": ts_gap,
     "beyond": beyond,
+    "compute": compute,
 }
 
 __all__ = ["FIGURES", "make_ablations", "make_table1", "tune"]

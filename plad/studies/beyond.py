@@ -9,13 +9,12 @@ from typing import Any
 
 from plad.config import Recipe
 from plad.errors import PladError
-from plad.evaluation.statistics import Estimate, mean_over_seeds, wins
 from plad.progress import Display
-from plad.records import EvalRow, Generation, read_jsonl
+from plad.records import Generation, read_jsonl
 from plad.report.numbers import with_interval
 from plad.runs import Run, write_json, write_text
 from plad.studies.beyond_table import csv_rows, draw_rows, markdown_rows
-from plad.studies.figures import ALONE, Arm, Figure, Point, run_arms
+from plad.studies.figures import ALONE, Arm, Figure, Point, run_arms, wins_over
 from plad.studies.render import subject_row
 from plad.studies.table1 import collect
 
@@ -120,20 +119,11 @@ def _row(arm: Arm, runs: Sequence[Run], plain: Sequence[Run]) -> dict[str, Any]:
         "arm": arm.name,
         "setting": arm.x,
         "against_initial": row["against_initial"],
-        "against_plain": None if arm.name == PLAIN else _over(runs, plain, name).to_json(),
+        "against_plain": None if arm.name == PLAIN else wins_over(runs, name, plain, name).to_json(),
         **{key: row[key] for key in ("win_rate", "words", "rougeL")},
         "steps": fmean((run.finished(f"distill/{name}") or {})["summary"]["steps"] for run in runs),
         "answers": fmean(map(_answers, runs)),
     }
-
-
-def _over(runs: Sequence[Run], plain: Sequence[Run], name: str) -> Estimate:
-    """The win rate over plain PLaD of the same seed. Under a pairwise judge they meet through the references."""
-    return mean_over_seeds([wins(_scores(a, name), _scores(b, name)) for a, b in zip(runs, plain, strict=True)])
-
-
-def _scores(run: Run, name: str) -> list[float]:
-    return [row.score for row in read_jsonl(run.path("evaluation", f"{name}.jsonl"), EvalRow)]
 
 
 def _answers(run: Run) -> int:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from plad.config import Recipe, changed
+from plad.evaluation.statistics import Estimate, mean_over_seeds, wins
 from plad.progress import Display
+from plad.records import EvalRow, read_jsonl
 from plad.report.numbers import MISSING, interval, percent
 from plad.report.read import hue_of
 from plad.report.sheet import csv_text
@@ -86,6 +88,15 @@ def subject_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]]) -> li
         points.append(Point("over the initial student", "plad", arm.x, row["against_initial"]))
         points.append(Point("over the reference", "other", arm.x, row["win_rate"]))
     return points
+
+
+def wins_over(runs: Sequence[Run], name: str, others: Sequence[Run], other: str) -> Estimate:
+    """How often a model wins over another of the same seed. Under a pairwise judge they meet through the references."""
+    return mean_over_seeds([wins(_scores(a, name), _scores(b, other)) for a, b in zip(runs, others, strict=True)])
+
+
+def _scores(run: Run, name: str) -> list[float]:
+    return [row.score for row in read_jsonl(run.path("evaluation", f"{name}.jsonl"), EvalRow)]
 
 
 def model_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]], key: str) -> list[Point]:

@@ -155,3 +155,12 @@ def test_a_list_of_one_is_no_unit_and_adds_nothing(loss: Loss) -> None:
     assert both.units == alone.units == 1
     assert both.loss.item() == pytest.approx(alone.loss.item())
     assert {k: v.item() for k, v in both.metrics.items()} == {k: v.item() for k, v in alone.metrics.items()}
+
+
+def test_an_anchor_adds_the_likelihood_of_the_preferred_response() -> None:
+    """By what the loss compares: means of Listwise (−ln 2 a token), sums of LiPO (−2 ln 2)."""
+    plain, anchored = (value_and_gradient(Listwise(beta=1, anchor=a), three()) for a in (0, 3))
+    assert anchored[0] - plain[0] == pytest.approx(3 * LN2)
+    assert [a - b for a, b in zip(anchored[1], plain[1], strict=True)] == pytest.approx([-3 / 2, 0, 0])
+    told = {"scores": [1.0, 1, 1], "reference_logps": [-2 * LN2, -3 * LN2, -3 * LN2]}
+    assert value_and_gradient(LiPO(anchor=3), three(**told)) == (pytest.approx(6 * LN2), pytest.approx([-3, 0, 0]))

@@ -9,6 +9,7 @@ import pytest
 from tiny_run import Recorder, finished
 
 from plad.config import Distillation, load_recipe
+from plad.errors import PladError
 from plad.losses import DPO, GKD, KD, Loss, MiniLLM, MiniLLMCode, NegativeLogLikelihood
 from plad.models import Lora
 from plad.pipeline import run
@@ -52,6 +53,8 @@ def test_as_many_steps_as_are_paid_for() -> None:
     assert Cost(100, 30).steps_for(400) == 10
     assert Cost(100, 30).steps_for(429) == 10
     assert Cost(100, 30).steps_for(50) == 1
+    # Three rounds: 1000 less 100 at first and 20 before each of two more leaves 860, which is 286 a round.
+    assert Cost(100, 30).steps_for(1000, rounds=3, again=20) == 9
 
 
 def test_methods_of_equal_compute_cost_what_the_pairs_do(copy_of_run: Callable[[], Path]) -> None:
@@ -66,3 +69,21 @@ def test_methods_of_equal_compute_cost_what_the_pairs_do(copy_of_run: Callable[[
     assert 4 < after["seqkd"]["steps"] < after["sft"]["steps"], "it pays for the teacher's answers"
     answers = finished(folder)["sample/teacher"]["summary"]["tokens"]
     assert (after["sft"]["generated"], after["seqkd"]["generated"]) == (0, answers)
+
+
+def test_a_budget_pays_for_the_answers_and_the_steps(copy_of_run: Callable[[], Path]) -> None:
+    folder = copy_of_run()
+    budget = 3 * finished(folder)["distill/plad"]["summary"]["flops"]
+    run(
+        load_recipe(folder / "recipe.yaml", ["distill.max_steps=null", f"distill.max_flops={budget}"]),
+        folder,
+        Recorder(),
+    )
+    for name in ("sft", "seqkd", "plad"):
+        spent = finished(folder)[f"distill/{name}"]["summary"]
+        assert spent["flops"] <= budget < spent["flops"] * (1 + 1 / spent["steps"]), "to a step"
+
+
+def test_steps_are_counted_in_one_way(tiny_recipe: Path) -> None:
+    with pytest.raises(PladError, match=r"distill\.max_steps: .* both are set, the latter to 4"):
+        load_recipe(tiny_recipe, ["distill.max_flops=1e9"])

@@ -120,6 +120,18 @@ def test_a_third_round_runs_alone_and_asks_no_teacher(copy: Path) -> None:
     assert again(copy, "distill.rounds=3")[:4] == third
 
 
+def test_a_budget_is_for_all_rounds_and_the_answers_to_each(copy: Path) -> None:
+    def spent(number: int) -> dict[str, Any]:
+        return finished(copy)[f"distill/plad@{number}"]["summary"]
+
+    budget = 2 * spent(1)["flops"]
+    again(copy, "distill.max_steps=null", f"distill.max_flops={budget}")
+    assert abs(spent(1)["steps"] - spent(2)["steps"]) <= 1, "their pairs differ in length"
+    # The teacher's weights are elsewhere, so that a round costs what the student's answers and its training do.
+    assert spent(1)["flops"] + spent(2)["flops"] <= budget
+    assert finished(copy)["distill/plad"]["summary"]["flops"] == spent(1)["flops"] + spent(2)["flops"]
+
+
 def test_the_report_tells_of_the_rounds(two_rounds: tuple[Path, int]) -> None:
     read = read_run(two_rounds[0])
     assert [fact.name for fact in rounds_facts(read)] == ["Initial student", "Round 1", "Round 2"]
