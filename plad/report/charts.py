@@ -13,7 +13,7 @@ from plad.report.curves import Series, points_of, running_mean, thinned
 from plad.report.download import Download, csv_file
 from plad.report.numbers import Estimate, count, interval, is_number, percent
 from plad.report.read import RunFiles
-from plad.report.svg import COLORS, color, draw, variable
+from plad.report.svg import COLORS, color, draw, in_percent, variable
 
 WIDTH = 4.8  # inches; two stand side by side on a desktop, one fills a phone
 DRAWN = 400
@@ -168,7 +168,7 @@ def _intervals(axes: Any, rows: Sequence[tuple[str, str, Estimate]]) -> None:
     axes.set_xlim(*_limits([row for _, _, row in rows]))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(axes.xaxis)
     axes.locator_params(axis="x", nbins=5, integer=True)
 
 

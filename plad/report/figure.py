@@ -10,7 +10,7 @@ from typing import Any
 from plad.report.charts import WIDTH, Chart
 from plad.report.numbers import Estimate, interval, percent
 from plad.report.pages import asset
-from plad.report.svg import COLORS, color, draw
+from plad.report.svg import COLORS, color, draw, in_percent
 
 LINES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
 
@@ -75,7 +75,7 @@ def _paint(axes: Any, x_name: str, series: Sequence[Series], rule: float | None)
         # Long names would run into one another.
         axes.set_xticks(range(len(names)), names, rotation=20 if sum(map(len, names)) > 40 else 0)
     axes.set_xlabel(x_name, loc="right")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(axes.yaxis)
     axes.locator_params(axis="y", nbins=6)
     if len(series) > 1:
         axes.legend(frameon=False, fontsize=8, labelcolor=COLORS["ink"])

@@ -9,7 +9,7 @@ from plad.report.charts import WIDTH, Chart, interval_chart
 from plad.report.numbers import Estimate, interval, percent
 from plad.report.quality import scorers
 from plad.report.read import RunFiles
-from plad.report.svg import COLORS, color, draw, variable
+from plad.report.svg import COLORS, color, draw, in_percent, variable
 from plad.report.verdict import subject_row
 
 
@@ -65,7 +65,7 @@ def _paint_curves(axes: Any, rows: Sequence[tuple[str, Sequence[Estimate]]]) -> 
     axes.axhline(50, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     axes.set_xlabel("place by likelihood, least likely first", loc="right")
     axes.locator_params(axis="x", integer=True)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(axes.yaxis)
 
 
 def _control(name: str) -> str:

@@ -9,7 +9,7 @@ from plad.report.charts import WIDTH, Chart
 from plad.report.numbers import interval, percent
 from plad.report.read import RunFiles
 from plad.report.rounds import rounds_rows
-from plad.report.svg import COLORS, color, draw, variable
+from plad.report.svg import COLORS, color, draw, in_percent, variable
 
 LINES = {
     "win_rate": ("plad", "student over the reference"),
@@ -46,4 +46,4 @@ def _paint(axes: Any, rows: Sequence[Mapping[str, Any]]) -> None:
     axes.axhline(50, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     axes.set_xlabel("round", loc="right")
     axes.locator_params(axis="x", integer=True)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(axes.yaxis)

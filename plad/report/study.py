@@ -9,7 +9,7 @@ from typing import Any
 from plad.report.charts import WIDTH, Chart
 from plad.report.numbers import Estimate, interval, percent
 from plad.report.pages import render_page
-from plad.report.svg import COLORS, color, draw
+from plad.report.svg import COLORS, color, draw, in_percent
 from plad.report.table import PageRow
 
 
@@ -70,5 +70,5 @@ def _paint(axes: Any, what: str, dots: Sequence[Dot], rule: float | None) -> Non
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}")
     axes.tick_params(axis="x", which="both", labelsize=8)
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(axes.yaxis)
     axes.locator_params(axis="y", nbins=5)

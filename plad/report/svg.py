@@ -68,6 +68,11 @@ def variable(name: str) -> str:
     return f"--{name if name in COLORS else 'other'}"
 
 
+def in_percent(axis: Any) -> None:
+    """Ticks as per cent, with decimals where whole numbers do not tell them apart."""
+    axis.set_major_formatter(lambda value, _: f"{value:g} %")
+
+
 def draw(name: str, alt: tuple[str, str], size: tuple[float, float], paint: Callable[[Any], None]) -> Markup:
     """An inline SVG of `paint(axes)`; `name` is unique on the page, `alt` the title and the description."""
     # Reset first: a matplotlibrc of the user's must not change the report.

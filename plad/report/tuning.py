@@ -8,7 +8,7 @@ from typing import Any
 
 from plad.report.charts import Chart
 from plad.report.numbers import MISSING, Estimate, interval, percent
-from plad.report.svg import COLORS, color, draw
+from plad.report.svg import COLORS, color, draw, in_percent
 
 PANEL = 2.4  # inches a setting
 
@@ -75,5 +75,5 @@ def _paint(axes: Any, names: Sequence[str], trials: Sequence[Tried], importance:
             panel.set_xscale("log")
         panel.set_xlabel(setting_label(name, importance))
         panel.tick_params(axis="x", which="both", labelsize=7)
-    panels[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0f} %")
+    in_percent(panels[0].yaxis)
     panels[0].axes.locator_params(axis="y", nbins=5)
