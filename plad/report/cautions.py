@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
 
-from plad.report.curves import points_of
 from plad.report.numbers import count, is_number, percent, with_interval
 from plad.report.read import Json, RunFiles
 
@@ -19,8 +17,8 @@ FAULTS = {
     "shared": ("Answers that another prompt got too, word for word", 0.10),
 }
 """What outputs may suffer from, and the share beyond the references' own that is worth a sentence."""
-FELL = 0.1
-"""Nats a token that the likelihood of the preferred answers may fall in training without a word."""
+OWN = ("cut_off", "repetition")
+"""Told here of the initial student alone: in what others differ from it, evaluation has a sentence and a remedy."""
 
 
 def cautions(run: RunFiles) -> list[str]:
@@ -29,7 +27,7 @@ def cautions(run: RunFiles) -> list[str]:
     rows = [row for row in results.get("rows", ()) if row["name"] != "teacher"]
     told = [*_few(results), *_nothing_to_learn(results), *results.get("warnings", ()), *_judge(results)]
     told += _outputs(run, rows, results.get("reference") or {})
-    return told + _premise(run) + _dropped(run) + _fallen(run) + _collapsed(run)
+    return told + _premise(run) + _dropped(run) + _collapsed(run)
 
 
 def _few(results: Json) -> list[str]:
@@ -67,7 +65,8 @@ def _outputs(run: RunFiles, rows: Sequence[Json], reference: Json) -> list[str]:
     """What is wrong with whose outputs, a sentence a fault."""
     told = []
     for key, (what, bar) in FAULTS.items():
-        found = {run.label(row["name"]): _share(row, key) for row in rows}
+        meant = [row for row in rows if key not in OWN or row["name"] == "student"]
+        found = {run.label(row["name"]): _share(row, key) for row in meant}
         usual = bar + _share(reference, key)
         above = [f"{label} {percent(share)} %" for label, share in found.items() if share > usual]
         told += [f"{what}: {', '.join(above)}."] if above else []
@@ -89,18 +88,6 @@ def _dropped(run: RunFiles) -> list[str]:
     return [f"{count(dropped)} of {count(prompts)} prompts ({share} %) gave no pair; the reasons are below."]
 
 
-def _fallen(run: RunFiles) -> list[str]:
-    told = []
-    for name, rows in run.histories.items():
-        before, after = _ends([value for _, value in points_of(rows, "chosen_logp")])
-        if before - after > FELL:
-            told.append(
-                f"{run.label(name)}: the log-likelihood of the preferred answers fell in training, from {before:.2f} "
-                f"to {after:.2f} a token. The gap was closed by making both sides unlikely."
-            )
-    return told
-
-
 def _collapsed(run: RunFiles) -> list[str]:
     """What the guard saw of each student, at the last look at which it saw anything."""
     seen = {name: [record for record in records if record.get("signs")] for name, records in run.guards.items()}
@@ -109,12 +96,6 @@ def _collapsed(run: RunFiles) -> list[str]:
         for name, records in seen.items()
         if records
     ]
-
-
-def _ends(values: Sequence[float]) -> tuple[float, float]:
-    """The means of the first and of the last tenth."""
-    tenth = max(1, len(values) // 10)
-    return (fmean(values[:tenth]), fmean(values[-tenth:])) if values else (0.0, 0.0)
 
 
 def _value(row: Json, key: str) -> float | None:
