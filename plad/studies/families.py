@@ -11,12 +11,9 @@ from typing import Any
 from plad.config import Recipe
 from plad.errors import PladError
 from plad.progress import Display
-from plad.studies.figures import Arm, Figure, model_points, run_arms, write_figure
+from plad.studies.figures import Arm, Figure, run_arms, write_by_model
 
-NOTE = (
-    "Win rates over the reference by the run's judge on the test split. Methods that look inside the teacher are left "
-    "out: they need a student of the teacher's own kind."
-)
+NOTE = "Methods that look inside the teacher are left out: they need a student of the teacher's own kind."
 
 
 def families(
@@ -47,10 +44,9 @@ def families(
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise PladError(f"a student's name names folders: letters, digits and any of . _ -, but this is {name!r}.")
         arms.append(Arm(f"student-{name}", name, (f"student.model={json.dumps(model)}", *blind)))
-    points = model_points(arms, run_arms(recipe, folder, arms, seeds, display), "win_rate")
+    runs = run_arms(recipe, folder, arms, seeds, display)
     title = "Win rate by the family of the student (Table 2)"
-    figure = Figure("families", title, "student", tuple(seeds), NOTE, tuple(points), rule=None)
-    return write_figure(figure, folder, recipe)
+    return write_by_model(Figure("families", title, "student", tuple(seeds), NOTE, ()), arms, runs, folder, recipe)
 
 
 def _both(recipe: Recipe) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,36 @@ def model_points(arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]], key: st
             if row[key] is not None:
                 points.append(Point(row["label"], hue_of(row["name"], table["subject"], names), arm.x, row[key]))
     return points
+
+
+def write_by_model(
+    figure: Figure, arms: Sequence[Arm], runs: Mapping[str, Sequence[Run]], folder: Path, recipe: Recipe
+) -> dict[str, Any]:
+    """Every model's wins over the reference, as the paper has them, and in NAME-initial those over the initial student.
+
+    Where references are far ahead of all models, the latter tell models apart that the former do not.
+
+    Args:
+        figure: without points; its note goes on from what the wins are over.
+
+    Returns:
+        What NAME.json holds.
+    """
+    found: dict[str, Any] = {}
+    for key, name, whom, rule in (
+        ("win_rate", figure.name, "the reference", None),
+        ("against_initial", f"{figure.name}-initial", "the initial student", 0.5),
+    ):
+        one = replace(
+            figure,
+            name=name,
+            title=figure.title.replace("Win rate", f"Win rate over {whom}"),
+            note=f"Win rates over {whom} by the run's judge on the test split. {figure.note}",
+            points=tuple(model_points(arms, runs, key)),
+            rule=rule,
+        )
+        found[name] = write_figure(one, folder, recipe)
+    return dict(found[figure.name])
 
 
 def write_figure(figure: Figure, folder: Path, recipe: Recipe) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from plad.config import Recipe
 from plad.progress import Display
-from plad.studies.figures import Arm, Figure, model_points, run_arms, write_figure
+from plad.studies.figures import Arm, Figure, run_arms, write_by_model
 
 SHARES = (0.05, 0.1, 0.25, 0.5, 1.0)
 NOTE = (
-    "Win rates over the reference by the run's judge on the test split. A smaller share is part of a larger one, and "
-    "takes as many fewer steps where distill.max_steps is null. Methods that learn from references take as many steps "
-    "as the others, on references that are not cut; teacher and initial student do not depend on the share."
+    "A smaller share is part of a larger one, and takes as many fewer steps where distill.max_steps is null. Methods "
+    "that learn from references take as many steps as the others, on references that are not cut; teacher and initial "
+    "student do not depend on the share."
 )
 
 
@@ -27,7 +27,8 @@ def scaling(
         PladError: what a run raises.
     """
     arms = [Arm(f"data-{100 * v:g}", 100 * v, (f"distill.share={v}",)) for v in values]
-    points = model_points(arms, run_arms(recipe, folder, arms, seeds, display), "win_rate")
-    title = "Win rate by distillation data (Figure 4)"
-    figure = Figure("scaling", title, "distillation data, %", tuple(seeds), NOTE, tuple(points), rule=None)
-    return write_figure(figure, folder, recipe)
+    runs = run_arms(recipe, folder, arms, seeds, display)
+    figure = Figure(
+        "scaling", "Win rate by distillation data (Figure 4)", "distillation data, %", tuple(seeds), NOTE, ()
+    )
+    return write_by_model(figure, arms, runs, folder, recipe)

@@ -83,6 +83,10 @@ def test_scaling(study: Study) -> None:
     assert half == whole[: len(half)], "nested"
     assert set(values(found, "PLaD")) == {100, 50}
     assert len(set(values(found, "Teacher").values())) == 1
+    over = json.loads((out / "scaling-initial.json").read_text())
+    assert {point["series"] for point in over["points"]} == {"Teacher", "SFT, continued", "SeqKD", "PLaD"}
+    assert values(over, "PLaD")[50] == results(out / "data-50-seed-1")["plad"]["against_initial"]["value"]
+    assert over["note"].startswith("Win rates over the initial student")
 
 
 def test_lengths(study: Study) -> None:
