@@ -152,6 +152,7 @@ class Pairing(Spec):
 class CalibrationCheck(Spec):
     """Whether likelihood tracks quality: samples of the initial and of the distilled student to some test prompts."""
 
+    of: Literal["subject", "all"] = Field("subject", description="beside the initial student; all: every trained one")
     prompts: int = Field(64, ge=1)
     samples: int = Field(4, ge=2, description="a prompt")
     temperature: float = Field(1.0, gt=0, le=10)

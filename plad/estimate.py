@@ -112,7 +112,9 @@ class _Estimate:
             found.append(self._asked(f"evaluate/{name}", name, tested, testing, f"test {name}"))
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
-            found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
+            measured = 2 if check.of == "subject" else 1 + len(recipe.methods)
+            asked = measured * min(check.prompts, len(tested))
+            found.append(self._answers("evaluate/calibration", "student", asked, several))
         others = {f"evaluate/also-{name}": scorer for name, scorer in recipe.evaluate.others.items()}
         judges = {"evaluate/verdicts": recipe.evaluate.judge, **others}
         return found + [self._compared(task, judge, tested) for task, judge in judges.items() if paid_for(judge)]

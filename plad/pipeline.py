@@ -35,8 +35,8 @@ CHOICES = ("positives", "negatives")
 """Settings of pairs that choose among several answers."""
 
 
-LATER = {"guard": None, "keep": "last", "anchor": 0.0}
-"""Settings of distillation and of methods that came later, and the values at which they have no say."""
+LATER = {"guard": None, "keep": "last", "anchor": 0.0, "of": "subject"}
+"""Settings of distillation, of methods and of calibration that came later, and the values at which they have no say."""
 
 
 @dataclass(frozen=True)
@@ -349,7 +349,8 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     asked = {"models": names, "table": TABLE}
     tasks.append(_task("evaluate/results", table, asked, [*answers, *beside], "evaluation/results.json"))
     if recipe.evaluate.calibration:
-        tasks.append(_calibrate(data, ["student", names[-1]]))
+        students = names[1:] if recipe.evaluate.calibration.of == "all" else ["student", names[-1]]
+        tasks.append(_calibrate(data, students))
     shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]
     return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
 
@@ -364,12 +365,12 @@ def _verdicts(recipe: Recipe, name: str) -> list[str]:
 
 def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
-        "calibration": data["evaluate"]["calibration"],
+        "calibration": _said(data["evaluate"]["calibration"]),
         "sample": data["sample"],
         "split": data["evaluate"]["split"],
         "normalise": _normalise(data),
     }
-    after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
+    after = ["sft/student", *(f"distill/{name}" for name in names[1:]), "evaluate/judge"]
     work = partial(stages.calibrate, names=names)
     outputs = [f"evaluation/calibration/{name}.jsonl" for name in names]
     return _task("evaluate/calibration", work, settings, after, *outputs, "evaluation/calibration.json")
@@ -460,7 +461,8 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) 
     workspace = run.workspace(task.name, mark)
     with timed() as seconds:
         summary = task.work(stages.Context(run, recipe, display, workspace))
-    record = {"seconds": seconds[0], "summary": summary, "settings": dict(task.settings)}
+    spent = {"seconds": seconds[0], "processor": seconds[1]}
+    record = {**spent, "summary": summary, "settings": dict(task.settings)}
     run.record(task.name, fingerprint=mark, **record, sizes=run.sizes(task.outputs))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
