@@ -267,7 +267,7 @@ def describe_path(path: Path) -> Any:
 
 @contextmanager
 def timed() -> Iterator[list[float]]:
-    """Yields a list that holds, once the block is left, the seconds inside: by the clock, and of all cores together."""
+    """Yields a list that has, once the block is left, the seconds inside by the clock and those of all our cores."""
     seconds: list[float] = []
     started, worked = time.monotonic(), time.process_time()
     yield seconds
