@@ -6,10 +6,15 @@ BIN := .venv/bin
 # Two processes of one thread each: two of several threads wait for each other more than they compute.
 PYTEST := env OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test quick check docs format audit clean
+.PHONY: demo bench-quick test quick check docs format audit clean
 
 demo: .venv/.demo
 	$(BIN)/plad run recipes/demo.yaml
+
+# One cell of docs/results.md at a tenth of its size, beside the published row. The task comes through apt.
+bench-quick: .venv/.real
+	$(BIN)/plad fetch smollm2-135m-instruct gemma-3-270m
+	$(BIN)/python benchmarks/real_quick.py
 
 test: .venv/.dev
 	$(BIN)/ruff check
@@ -48,6 +53,10 @@ clean:
 
 .venv/.demo: .venv/.torch pyproject.toml
 	$(BIN)/pip install --quiet -e '.[demo]'
+	touch $@
+
+.venv/.real: .venv/.torch pyproject.toml
+	$(BIN)/pip install --quiet -e '.[demo,gguf]'
 	touch $@
 
 .venv/.dev: .venv/.torch pyproject.toml

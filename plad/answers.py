@@ -60,9 +60,10 @@ class Answering:
         return counted
 
     def _generator(self, run: Run, recipe: Recipe, name: str, dtype: Precision) -> Generator:
+        shown = recipe.prompt_of(name)
         if name == "teacher" and isinstance(self.model, OpenAI):
-            return self.model.generator(recipe.prompt, self.before, lambda usage: self.store.lose(self.payer, usage))
+            return self.model.generator(shown, self.before, lambda usage: self.store.lose(self.payer, usage))
         if name == "teacher" and recipe.teacher.text_only:
-            return self.model.generator(recipe.prompt)
+            return self.model.generator(shown)
         engine, folder = self.sampling.backend, run.path("models", name)
-        return engine.generator(folder, recipe.prompt, dtype, self.sampling.batch_size)
+        return engine.generator(folder, shown, dtype, self.sampling.batch_size)

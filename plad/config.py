@@ -112,6 +112,9 @@ class TeacherRole(ModelRole):
     samples: int | None = Field(
         None, ge=1, description="its answers to a prompt of the distillation half; sample.samples where null"
     )
+    prompt: PromptFormat | None = Field(
+        None, description="how it is asked; as the student where null. Such as with examples, which the student lacks"
+    )
 
     @property
     def text_only(self) -> bool:
@@ -156,6 +159,7 @@ class Pairing(Spec):
 class CalibrationCheck(Spec):
     """Whether likelihood tracks quality: samples of the initial and of the distilled student to some test prompts."""
 
+    of: Literal["subject", "all"] = Field("subject", description="beside the initial student; all: every trained one")
     prompts: int = Field(64, ge=1)
     samples: int = Field(4, ge=2, description="a prompt")
     temperature: float = Field(1.0, gt=0, le=10)
@@ -306,6 +310,12 @@ class Recipe(Spec):
         yield from self._audit_problems()
         for name, method in self.methods.items():
             loss: Any = method.objective(self.distill.loss)
+            if self.teacher.prompt and loss.needs_teacher:
+                yield (
+                    "teacher.prompt",
+                    f"distributions are compared behind one prompt, but method {name} looks inside a teacher that is "
+                    "asked in another way than the student. Set teacher.prompt to null, or leave the method out.",
+                )
             if self.distill.teacher_logits and loss.rollout():
                 yield (
                     "distill.teacher_logits",
@@ -403,6 +413,10 @@ class Recipe(Spec):
     def audits_by_judge(self) -> bool:
         """Whether that is evaluate.judge."""
         return same_model(self.auditor, self.evaluate.judge)
+
+    def prompt_of(self, name: str) -> PromptFormat:
+        """How a model is shown prompts; the teacher may be asked in another way than the student."""
+        return (self.teacher.prompt if name == "teacher" else None) or self.prompt
 
     def sampling_of(self, name: str) -> Sample:
         """How a model answers the distillation half; the teacher may give another number of answers."""

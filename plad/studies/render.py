@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plad.report.numbers import MISSING, interval, percent, plain
+from plad.report.numbers import MISSING, duration, interval, percent, plain
 from plad.report.sheet import csv_text
+from plad.studies.beside import cells, heads, legend, measured, values
 
 SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"}
 
@@ -17,11 +18,25 @@ def markdown_table(table: Mapping[str, Any]) -> str:
     heads = ["Method", "Words", *SHARES.values(), "RM WR by seed", f"RM WR − {_inline(subject)}'s", "Wins vs. initial"]
     heads += [head for head, *_ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
-    return "\n".join([*lines, *(_line(_cells(row)) for row in table["rows"]), "", NOTE]) + "\n"
+    lines += [*(_line(_cells(row)) for row in table["rows"]), "", NOTE]
+    return "\n".join([*lines, *_beside(table)]) + "\n"
+
+
+def _beside(table: Mapping[str, Any]) -> list[str]:
+    """A second table, of the other scorers and of calibration, where there is any of them."""
+    if not measured(table):
+        return []
+    names = ["Method", *heads(table)]
+    lines = [_line(names), _line(["---", *["--:"] * (len(names) - 1)])]
+    for row in table["rows"]:
+        told = (f"{number} ({bounds})" if bounds else number for number, bounds in cells(table, row))
+        lines.append(_line([_inline(row["label"]), *told]))
+    return ["", *lines, "", legend(table)]
 
 
 COSTS = {
     "seconds": ("Training, s", 1.0, 0),
+    "processor": ("Processor, s", 1.0, 0),
     "tokens": ("Tokens trained", 1.0, 0),
     "generated": ("Tokens generated", 1.0, 0),
     "flops": ("TFLOP", 1e12, 1),
@@ -33,7 +48,8 @@ NOTE = (
     "Shares in per cent, means over the seeds. RM WR: wins over the human reference by the run's judge, ties half. In "
     "brackets 95 % intervals, a bootstrap over seeds and then over the prompts of each: they have the spread between "
     "seeds in them. Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no "
-    "correction for their number. Tokens trained are those of the student's passes, without what a teacher reads; "
+    "correction for their number. Training is by the clock; the processor's seconds are those of all its cores. Tokens "
+    "trained are those of the student's passes, without what a teacher reads; "
     "generated are those of the answers learnt from, and of what is drawn in training. TFLOP is an estimate of both. "
     "Memory is the most that the training process held, its libraries included, or that tensors took on a GPU."
 )
@@ -48,19 +64,25 @@ def csv_table(table: Mapping[str, Any]) -> str:
     """One row a method; every number with its interval in columns of its own."""
     keys = ["words", *SHARES, "against_subject", "against_initial"]
     lines: list[list[Any]] = [
-        ["name", "label", *(f"{k}{end}" for k in keys for end in ("", "_low", "_high")), "win_rate_by_seed", *COSTS]
+        ["name", "label", *_parts([*keys, *values(table, table["rows"][0])]), "win_rate_by_seed", *COSTS]
     ]
     for row in table["rows"]:
-        values = [(row[key] or {}).get(part, "") for key in keys for part in ("value", "low", "high")]
+        found = {**{key: row[key] for key in keys}, **values(table, row)}
+        numbers = [(estimate or {}).get(part, "") for estimate in found.values() for part in ("value", "low", "high")]
         rates = " ".join(map(str, row["win_rate_by_seed"]))
-        lines.append([row["name"], row["label"], *values, rates, *(row[key] for key in COSTS)])
+        lines.append([row["name"], row["label"], *numbers, rates, *(row[key] for key in COSTS)])
     return csv_text(lines)
+
+
+def _parts(names: Sequence[str]) -> list[str]:
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
 
 
 def _header(table: Mapping[str, Any]) -> str:
     gap, seeds = table["teacher_student"], ", ".join(map(str, table["seeds"]))
     told = f"T-S WR {percent(gap['value'])} ({interval(gap)})"
-    return f"**{told}** · {table['n']:,} test prompts in all · seeds {seeds} · judge {table['scorer']['name']}"
+    took = f" · {duration(table['processor'])} of the processor a seed" if table["processor"] else ""
+    return f"**{told}** · {table['n']:,} test prompts in all · seeds {seeds} · judge {table['scorer']['name']}{took}"
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

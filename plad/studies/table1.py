@@ -19,6 +19,7 @@ from plad.evaluation.statistics import mean_over_seeds, wins
 from plad.progress import Display
 from plad.records import EvalRow, read_jsonl
 from plad.runs import Run, write_json, write_text
+from plad.studies.beside import calibration_of, scores_of
 from plad.studies.cells import Cell, run_cells
 from plad.studies.render import csv_table, markdown_table
 from plad.studies.sweep import sweep
@@ -36,8 +37,9 @@ def make_table1(
         trials: settings to try for each method on the validation split beforehand; 0 for those of the recipe.
 
     Returns:
-        What table1.json holds: `seeds`, `n`, `subject`, `teacher_student` and `rows`. Numbers are
-        `{"value", "low", "high", "n"}`, means over the seeds as `mean_over_seeds` says; win rates and ROUGE are shares.
+        What table1.json holds: `seeds`, `n`, `subject`, `teacher_student`, `scorers` (those beside the judge),
+        `processor` (its seconds a seed) and `rows`. Numbers are `{"value", "low", "high", "n"}`, means over the seeds
+        as `mean_over_seeds` says; win rates and ROUGE are shares.
 
     Raises:
         PladError: no seed or one twice, or what a run raises.
@@ -91,10 +93,13 @@ def collect(runs: Sequence[Run], others: Mapping[str, Sequence[Run]] | None = No
     sources |= {label: (label, other, subject) for label, other in (others or {}).items()}
     rows = {name: [_rows(each, own) for each in of] for name, (_, of, own) in sources.items()}
     gap = [wins(_scores(a), _scores(b)) for a, b in zip(rows["teacher"], rows["student"], strict=True)]
+    scorers = [{key: each[key] for key in ("name", "description")} for each in results[0].get("scorers", ())]
     return {
         "n": sum(map(len, gap)),
         "subject": subject,
         "scorer": results[0]["scorer"],
+        "scorers": scorers,
+        "processor": _processor(runs),
         "teacher_student": mean_over_seeds(gap).to_json(),
         "rows": [
             {
@@ -103,6 +108,8 @@ def collect(runs: Sequence[Run], others: Mapping[str, Sequence[Run]] | None = No
                 **_numbers(rows[name]),
                 "against_initial": None if name == "student" else _over_initial(rows[name], rows["student"]),
                 "against_subject": None if name == subject else _against(rows[name], rows[subject]),
+                "scores": scores_of(of, own, runs, scorers),
+                "calibration": calibration_of(of, own),
                 **_cost(of, own),
             }
             for name, (label, of, own) in sources.items()
@@ -144,15 +151,22 @@ def _rows(each: Run, name: str) -> Rows:
     return list(read_jsonl(each.path("evaluation", f"{name}.jsonl"), EvalRow))
 
 
+def _processor(runs: Sequence[Run]) -> float | None:
+    """The processor's seconds of all tasks of a run, the mean over the seeds; None where one has no record of some."""
+    spent = [[task.get("processor") for task in each.manifest.get("tasks", {}).values()] for each in runs]
+    return None if any(None in tasks for tasks in spent) else round(fmean(map(sum, spent)), 2)
+
+
 def _cost(runs: Sequence[Run], name: str) -> dict[str, float | None]:
     """What a student's training took, the mean over the seeds; None where it was not trained, or not measured.
 
-    Seconds, tokens of its passes, tokens generated for it (answers that it learns from, and what was drawn meanwhile),
-    estimated FLOPs with those of what was generated, and bytes of memory at the most.
+    Seconds by the clock and of the processor, tokens of its passes, tokens generated for it (answers that it learns
+    from, and what was drawn meanwhile), estimated FLOPs with those of what was generated, and bytes of memory at the
+    most.
     """
     task = f"sft/{name}" if name in ("teacher", "student") else f"distill/{name}"
     records: list[Mapping[str, Any]] = [each.finished(task) or {} for each in runs]
-    spent: dict[str, list[Any]] = {"seconds": [record.get("seconds") for record in records]}
+    spent: dict[str, list[Any]] = {key: [record.get(key) for record in records] for key in ("seconds", "processor")}
     for key in ("tokens", "generated", "flops", "memory"):
         spent[key] = [record.get("summary", {}).get(key) for record in records]
     return {key: None if None in values else round(fmean(values), 2) for key, values in spent.items()}

