@@ -76,7 +76,9 @@ class Ray(Cluster):
         self.connect("a scorer")
         # As text: a table's column can't hold plain prompts and conversations both.
         rows = [{"number": number, "asked": _as_text(chunk)} for number, chunk in enumerate(chunks)]
-        for row in self.mapped(Worker, (self.scorer,), rows):
+        # Its settings alone: what it has loaded here is not sent, but loaded by each worker.
+        settings = (type(self.scorer), self.scorer.model_dump())
+        for row in self.mapped(Worker, settings, rows):
             scores = list(map(float, json.loads(row["scores"])))
             advance(progress, len(scores))
             yield int(row["number"]), scores
@@ -85,8 +87,8 @@ class Ray(Cluster):
 class Worker:
     """The scorer in one of Ray's processes."""
 
-    def __init__(self, scorer: Any):
-        self.scorer = scorer
+    def __init__(self, kind: type[Any], settings: dict[str, Any]):
+        self.scorer = kind(**settings)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Score the answers of one chunk."""
