@@ -161,12 +161,19 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
     were run before did not have, where it has no say.
     """
-    model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
+    apart = ("limits", "price", "budget")
+    model = {key: value for key, value in _held(data["teacher"]["model"]).items() if key not in apart}
     teacher = {key: value for key, value in data["teacher"].items() if key != "samples"} | {"model": model}
+    student = data["student"] | {"model": _held(data["student"]["model"])}
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
     if chosen["audit"] is None:
         del chosen["audit"]
-    return data | {"teacher": teacher, "pairs": chosen}
+    return data | {"teacher": teacher, "student": student, "pairs": chosen}
+
+
+def _held(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's settings, without how its weights are held where that is as they are."""
+    return {key: value for key, value in model.items() if key != "quantise" or value is not None}
 
 
 def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from plad.errors import PladError
 from plad.models.depth import cut, shallow_config
+from plad.models.quantise import Bits, check_installed
 from plad.models.readable import check_fits, readable
 from plad.spec import Spec
 
@@ -46,6 +47,11 @@ class PretrainedModel(Spec):
     attention: Attention | None = Field(None, description="transformers' own choice where null")
     keep_layers: int | None = Field(None, ge=1, description="layers that stay, evenly spaced; all where null")
     trust_remote_code: bool = False
+    quantise: Bits | None = Field(
+        None,
+        description="hold frozen weights in so many bits: a student's while an adapter of it is trained (QLoRA), a "
+        "teacher's where it answers too; needs bitsandbytes",
+    )
 
     def check(self) -> None:
         """Refuse a folder that is missing or holds no language model, before any work.
@@ -53,6 +59,8 @@ class PretrainedModel(Spec):
         Raises:
             PladError: with the rule, the value and the remedy.
         """
+        if self.quantise:
+            check_installed()
         folder = Path(self.path)
         looks_local = self.path.startswith((".", "/", "~")) or folder.exists()
         if looks_local and not (folder / "config.json").is_file():
