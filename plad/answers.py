@@ -66,4 +66,6 @@ class Answering:
         if name == "teacher" and recipe.teacher.text_only:
             return self.model.generator(shown)
         engine, folder = self.sampling.backend, run.path("models", name)
-        return engine.generator(folder, shown, dtype, self.sampling.batch_size)
+        bits = getattr(self.model, "quantise", None) if name == "teacher" else None
+        held = {"quantise": bits} if bits else {}  # of the backends hf alone can
+        return engine.generator(folder, shown, dtype, self.sampling.batch_size, **held)

@@ -293,6 +293,7 @@ class Recipe(Spec):
                 f"steps are counted by max_flops or by max_steps, but both are set, the latter to "
                 f"{self.distill.max_steps}. Set one of them to null.",
             )
+        yield from self._quantised_problems()
         yield from self._guard_problems()
         if self._needing_scores and pairs.scorer is None:
             yield (
@@ -362,6 +363,24 @@ class Recipe(Spec):
                 "pairs.negatives",
                 f"{self.pairs.negatives} is of several answers, but the student gives {self.sample.samples}. "
                 "Raise sample.samples (and set teacher.samples, should the teacher give fewer).",
+            )
+
+    def _quantised_problems(self) -> Iterator[tuple[str, str]]:
+        """Weights in fewer bits that would have to learn, or to answer through an engine that loads its own."""
+        trained = {"teacher": [self.teacher.sft], "student": [self.student.sft, self.distill]}
+        for name, trainings in trained.items():
+            bits = getattr(getattr(self, name).model, "quantise", None)
+            if bits and any(training is not None and training.lora is None for training in trainings):
+                yield (
+                    f"{name}.model.quantise",
+                    f"weights in {bits} are frozen, but a training of the {name} has no adapter. Set its `lora: {{}}`, "
+                    "such as distill.lora or sft.lora.",
+                )
+        if getattr(self.teacher.model, "quantise", None) and self.sample.backend.type != "hf":
+            yield (
+                "teacher.model.quantise",
+                f"a teacher in fewer bits answers through sample.backend of type hf, not {self.sample.backend.type}. "
+                "Use `type: hf`, or name a model that was saved in fewer bits for that engine.",
             )
 
     def _guard_problems(self) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,7 @@ CHOICES = ("positives", "negatives")
 """Settings of pairs that choose among several answers."""
 
 
-LATER = {"guard": None, "keep": "last", "anchor": 0.0, "of": "subject"}
+LATER = {"guard": None, "max_flops": None, "keep": "last", "anchor": 0.0, "of": "subject"}
 """Settings of distillation, of methods and of calibration that came later, and the values at which they have no say."""
 
 
@@ -162,13 +162,15 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
     were run before did not have, where it has no say.
     """
-    model = {key: value for key, value in data["teacher"]["model"].items() if key not in ("limits", "price", "budget")}
+    apart = ("limits", "price", "budget")
+    model = {key: value for key, value in _held(data["teacher"]["model"]).items() if key not in apart}
     teacher = {key: value for key, value in data["teacher"].items() if key not in ("samples", "prompt")}
+    student = data["student"] | {"model": _held(data["student"]["model"])}
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
     if chosen["audit"] is None:
         del chosen["audit"]
     prompts = {"prompt": _as_shown(data["prompt"]), "teacher_prompt": _as_shown(data["teacher"]["prompt"])}
-    return data | {"teacher": teacher | {"model": model}, "pairs": chosen, **prompts}
+    return data | {"teacher": teacher | {"model": model}, "student": student, "pairs": chosen, **prompts}
 
 
 def _as_shown(prompt: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -183,6 +185,11 @@ def _prompt_of(data: Mapping[str, Any], name: str) -> Any:
 def _own_prompt(data: Mapping[str, Any]) -> dict[str, Any]:
     """The teacher's own way to be asked, where it has one."""
     return {"teacher_prompt": data["teacher_prompt"]} if data["teacher_prompt"] else {}
+
+
+def _held(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's settings, without how its weights are held where that is as they are."""
+    return {key: value for key, value in model.items() if key != "quantise" or value is not None}
 
 
 def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:

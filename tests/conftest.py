@@ -4,6 +4,8 @@ import os
 
 # Models of a few thousand parameters: a second thread only waits, for seconds where the machine is busy.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Ray puts its workers behind everything else on the machine, where they may not come to start at all.
+os.environ.setdefault("RAY_worker_niceness", "0")
 
 import shutil
 from collections.abc import Callable

@@ -53,9 +53,25 @@ def fetch(names: tuple[str, ...], folder: Path | None) -> None:
 @click.command()
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.option("--gpu", metavar="NAME", help="Hours on this GPU, such as a100, in place of this machine.")
+@click.option("--gpus", type=click.IntRange(min=1), help="How many of them [default: 1].")
+@click.option(
+    "--assume",
+    "assumptions",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Taken as given, so that neither data nor models need be there: prompts, prompt_tokens and answer_tokens "
+    "(means), teacher and student (weights, such as 8e9); gpu_hour is a price. Repeatable.",
+)
 @overriding
 @for_machines
-def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def estimate(
+    recipe: Path,
+    gpu: str | None,
+    gpus: int | None,
+    assumptions: tuple[str, ...],
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Tell what RECIPE will take before anything runs: tokens, requests, money, FLOPs, hours."""
     import json
     from dataclasses import asdict
@@ -64,13 +80,18 @@ def estimate(recipe: Path, gpu: str | None, overrides: tuple[str, ...], as_json:
     from plad.config import load_recipe
     from plad.estimate import estimate as lines_of
     from plad.estimate import table
+    from plad.estimate.counting import read_assumptions
     from plad.generation import Store
     from plad.speed import gpu_speed, machine_speed
 
+    if gpus and not gpu:
+        raise PladError(f"--gpus {gpus} says how many, and not of which. Name it too, such as --gpu h100.")
     loaded = load_recipe(recipe / "recipe.yaml" if recipe.is_dir() else recipe, overrides)
-    lines = lines_of(loaded, gpu_speed(gpu) if gpu else machine_speed(), Store.where_kept())
+    assumed = read_assumptions(assumptions)
+    speed = gpu_speed(gpu, gpus or 1) if gpu else machine_speed()
+    lines = lines_of(loaded, speed, Store.where_kept(), assumed)
     if as_json:
         for line in lines:
             click.echo(json.dumps({"event": "estimate", **asdict(line)}))
     else:
-        click.echo(table(lines, getattr(loaded.teacher.model, "budget", None)))
+        click.echo(table(lines, getattr(loaded.teacher.model, "budget", None), assumed.gpu_hour))

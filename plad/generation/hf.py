@@ -14,6 +14,7 @@ from plad import interrupt
 from plad.generation.base import Done, Sampling, draw_seed
 from plad.models.load import Precision, device, load_folder, weights_digest
 from plad.models.prompts import Formatter, PromptFormat
+from plad.models.quantise import Bits, quantised
 from plad.records import Generation, Prompt
 from plad.spec import Spec
 
@@ -25,11 +26,19 @@ class HF(Spec):
     batch_tokens: int = Field(16384, ge=1, description="tokens of a batch, padding and answers included, at most")
     dtype: Precision | None = Field(None, description="that of the model where null")
 
-    def generator(self, folder: Path, prompt_format: PromptFormat, dtype: Precision, batch_size: int) -> HFGenerator:
+    def generator(
+        self,
+        folder: Path,
+        prompt_format: PromptFormat,
+        dtype: Precision,
+        batch_size: int,
+        quantise: Bits | None = None,
+    ) -> HFGenerator:
         """Load a model that a run saved, its adapter merged, onto the best device there is."""
         model, tokenizer = load_folder(folder, self.dtype or dtype)
         formatter = prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
-        return HFGenerator(model.to(device()), formatter, batch_size, self.batch_tokens, weights_digest(folder))
+        model = quantised(model, quantise, device()) if quantise else model.to(device())
+        return HFGenerator(model, formatter, batch_size, self.batch_tokens, weights_digest(folder), quantise)
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,7 @@ class HFGenerator:
         batch_size: rows at a time.
         batch_tokens: rows times the longest prompt and the longest answer, at most, where there are several rows.
         weights: a hash of the weights; without one, answers aren't kept in a store.
+        quantise: how the model's weights are held, which changes its answers.
     """
 
     def __init__(
@@ -59,15 +69,17 @@ class HFGenerator:
         batch_size: int = 64,
         batch_tokens: int = 16384,
         weights: str | None = None,
+        quantise: Bits | None = None,
     ):
         self.model, self.formatter, self.weights = model.eval(), formatter, weights
         self.batch_size, self.batch_tokens = batch_size, batch_tokens
+        self.held = {"quantise": quantise} if quantise else {}
 
     @property
     def identity(self) -> Mapping[str, Any] | None:
         """The weights and the precision they run in."""
         dtype = str(self.model.dtype).removeprefix("torch.")
-        return {"backend": "hf", "model": self.weights, "dtype": dtype} if self.weights else None
+        return {"backend": "hf", "model": self.weights, "dtype": dtype, **self.held} if self.weights else None
 
     def rendered(self, prompt: Prompt) -> str:
         """The token ids."""

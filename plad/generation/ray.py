@@ -9,28 +9,23 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from plad.errors import PladError
 from plad.generation.base import Done, Sampling
+from plad.generation.cluster import Cluster
 from plad.generation.hf import HF
 from plad.generation.ray_vllm import Processor, runs_by_processor
 from plad.generation.vllm import VLLM, split_adapter
 from plad.models.load import Precision, weights_digest
 from plad.models.prompts import PromptFormat
 from plad.records import Generation, Prompt, dump_lines
-from plad.spec import Spec
 
 Engine = Annotated[HF | VLLM, Field(discriminator="type")]
 
 
-class Ray(Spec):
+class Ray(Cluster):
     """Ray Data over `engine`. The run folder must be readable under the same path on every machine."""
 
     type: Literal["ray"] = "ray"
     engine: Engine = HF()
-    workers: int = Field(1, ge=1, description="copies of the model")
-    cpus: float = Field(1.0, gt=0, description="of each worker; Ray Data itself needs spare ones")
-    gpus: float = Field(0.0, ge=0, description="of each worker")
-    address: str | None = Field(None, description="a cluster's; null starts Ray on this machine")
 
     def generator(self, folder: Path, prompt_format: PromptFormat, dtype: Precision, batch_size: int) -> RayGenerator:
         """Connect; the workers load the model when they are first asked.
@@ -38,11 +33,7 @@ class Ray(Spec):
         Raises:
             PladError: Ray isn't installed.
         """
-        try:
-            import ray
-        except ImportError:
-            raise PladError("sample.backend of type ray needs Ray. Run: pip install 'plad[ray]'") from None
-        ray.init(address=self.address, ignore_reinit_error=True, log_to_driver=False, include_dashboard=False)
+        self.connect("sample.backend")
         return RayGenerator(self, folder.resolve(), prompt_format, dtype, batch_size)
 
 
@@ -87,8 +78,6 @@ class RayGenerator:
         self, prompts: Sequence[Prompt], sampling: Sampling, seed: int, have: Collection[tuple[str, int]]
     ) -> Iterator[Generation]:
         """Prompts of like length go to a worker together, longest first."""
-        import ray
-
         todo = [p for p in prompts if any((p.id, sample) not in have for sample in range(sampling.samples))]
         if not todo:
             return
@@ -97,14 +86,7 @@ class RayGenerator:
         # As text: a table's column can't hold plain prompts and conversations both.
         rows = [{"prompts": dump_lines(todo[start : start + self.batch_size])} for start in starts]
         settings = (self.spec.engine, str(self.folder), self.format, self.dtype, self.batch_size, sampling, seed)
-        answered = ray.data.from_items(rows, override_num_blocks=len(rows)).map(
-            Worker,
-            fn_constructor_args=settings,
-            concurrency=self.spec.workers,
-            num_cpus=self.spec.cpus,
-            num_gpus=self.spec.gpus,
-        )
-        for row in answered.iter_rows():
+        for row in self.spec.mapped(Worker, settings, rows):
             yield from (Generation.from_json(json.loads(line)) for line in row["answers"].split("\n")[:-1])
 
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from plad.errors import PladError
 from plad.models.depth import cut, shallow_config
+from plad.models.quantise import Bits, check_installed
 from plad.models.readable import check_fits, readable
 from plad.spec import Spec
 
@@ -27,11 +28,13 @@ _NO_MODEL = {".jsonl", ".md", ".bin"}
 class Shape:
     """What a model's config says before any weights are loaded. `context` is its room for tokens, None for no limit.
 
-    An encoder-decoder has that room for the prompt and once more for the response.
+    An encoder-decoder has that room for the prompt and once more for the response. `cache` is how many numbers
+    attention keeps of a token, over all layers; 0 where the config does not tell.
     """
 
     encoder_decoder: bool
     context: int | None
+    cache: int = 0
 
 
 class PretrainedModel(Spec):
@@ -44,6 +47,11 @@ class PretrainedModel(Spec):
     attention: Attention | None = Field(None, description="transformers' own choice where null")
     keep_layers: int | None = Field(None, ge=1, description="layers that stay, evenly spaced; all where null")
     trust_remote_code: bool = False
+    quantise: Bits | None = Field(
+        None,
+        description="hold frozen weights in so many bits: a student's while an adapter of it is trained (QLoRA), a "
+        "teacher's where it answers too; needs bitsandbytes",
+    )
 
     def check(self) -> None:
         """Refuse a folder that is missing or holds no language model, before any work.
@@ -51,6 +59,8 @@ class PretrainedModel(Spec):
         Raises:
             PladError: with the rule, the value and the remedy.
         """
+        if self.quantise:
+            check_installed()
         folder = Path(self.path)
         looks_local = self.path.startswith((".", "/", "~")) or folder.exists()
         if looks_local and not (folder / "config.json").is_file():
@@ -72,7 +82,7 @@ class PretrainedModel(Spec):
         """
         config = self._config()
         model_class(config)
-        return Shape(bool(config.is_encoder_decoder), _context(config))
+        return Shape(bool(config.is_encoder_decoder), _context(config), _cache(config))
 
     def tokenizer(self, texts: Iterable[str]) -> Any:
         """The model's own tokenizer; `texts` are not looked at."""
@@ -163,7 +173,7 @@ class ScratchModel(Spec):
     def shape(self) -> Shape:
         """As stated; T5 attends by relative position, so its context has no limit."""
         t5 = self.architecture == "t5"
-        return Shape(t5, None if t5 else self.context)
+        return Shape(t5, None if t5 else self.context, 2 * self.layers * self.width)
 
     def tokenizer(self, texts: Iterable[str]) -> Any:
         """Train the tokenizer on `texts`."""
@@ -322,6 +332,16 @@ def _context(config: Any) -> int | None:
         return None
     found = (getattr(text, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len"))
     return next((int(size) for size in found if size), None)
+
+
+def _cache(config: Any) -> int:
+    """Keys and values of a token in every layer; heads may share them."""
+    text = config.get_text_config()
+    layers, heads, width = (
+        getattr(text, name, None) or 0 for name in ("num_hidden_layers", "num_attention_heads", "hidden_size")
+    )
+    size = getattr(text, "head_dim", None) or (width // heads if heads else 0)
+    return 2 * layers * (getattr(text, "num_key_value_heads", None) or heads) * size
 
 
 def _has_language_head(config: Any) -> bool:

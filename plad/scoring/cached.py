@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,9 @@ from plad.scoring.store import ScoreStore, key
 
 CHUNK = 1024
 """Responses scored and stored together. A chunk cut short is scored again whole, so that its batches stay the same."""
+
+Item = tuple[Prompt, str]
+"""A response and what it is to."""
 
 
 class Cached:
@@ -40,23 +43,46 @@ class Cached:
         """
         check_aligned(prompts, responses)
         asked = list(zip(prompts, responses, strict=True))
-        chunks = (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
+        chunks = [asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK)]
+        if hasattr(self.scorer, "score_chunks"):
+            return self._together(chunks, progress)
         return [score for chunk in chunks for score in self._chunk(chunk, progress)]
 
-    def _chunk(self, asked: Sequence[tuple[Prompt, str]], progress: Progress | None) -> list[float]:
-        # Some scorers look at the reference too.
-        keys = [key(self._identity, prompt.prompt, prompt.reference, response) for prompt, response in asked]
+    def _together(self, chunks: Sequence[Sequence[Item]], progress: Progress | None) -> list[float]:
+        """By a scorer that takes all chunks at once; each is kept as soon as it is there, and by this process alone."""
+        keys = [self._keys(chunk) for chunk in chunks]
+        known = self.store.find([name for names in keys for name in names])
+        fresh, seen = [], set(known)
+        for names, chunk in zip(keys, chunks, strict=True):
+            new = {name: item for name, item in zip(names, chunk, strict=True) if name not in seen}
+            seen |= new.keys()
+            fresh += [new] if new else []
+        advance(progress, sum(map(len, keys)) - sum(map(len, fresh)))
+        scorer: Any = self.scorer
+        for number, scores in scorer.score_chunks([list(new.values()) for new in fresh], progress):
+            self._keep(known, fresh[number], scores)
+        return [float(known[name]) for names in keys for name in names]
+
+    def _chunk(self, asked: Sequence[Item], progress: Progress | None) -> list[float]:
+        keys = self._keys(asked)
         known = self.store.find(keys)
         fresh = {name: item for name, item in zip(keys, asked, strict=True) if name not in known}
         advance(progress, len(asked) - len(fresh))
         if fresh:
             prompts, responses = zip(*fresh.values(), strict=True)
-            said = dict(zip(fresh, self.scorer.score(prompts, responses, progress), strict=True))
-            _check_numbers(self.scorer, said.values(), responses)
-            self.store.keep(said)
-            known |= said
-            interrupt.check()
+            self._keep(known, fresh, self.scorer.score(prompts, responses, progress))
         return [float(known[name]) for name in keys]
+
+    def _keys(self, asked: Sequence[Item]) -> list[str]:
+        # Some scorers look at the reference too.
+        return [key(self._identity, prompt.prompt, prompt.reference, response) for prompt, response in asked]
+
+    def _keep(self, known: dict[str, Any], fresh: Mapping[str, Item], scores: Sequence[float]) -> None:
+        said = dict(zip(fresh, scores, strict=True))
+        _check_numbers(self.scorer, said.values(), [response for _, response in fresh.values()])
+        self.store.keep(said)
+        known |= said
+        interrupt.check()
 
 
 def _check_numbers(scorer: Any, scores: Iterable[float], responses: Sequence[str]) -> None:

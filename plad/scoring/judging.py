@@ -59,6 +59,7 @@ def needs_training(scorer: Any) -> bool:
 def same_model(one: Any, other: Any) -> bool:
     """Whether two scorers are of one kind and ask one model: what the second says, the first has said already."""
     names = ("model", "folder", "path")
+    one, other = (getattr(scorer, "scorer", scorer) for scorer in (one, other))  # wherever its work is done
     return one.type == other.type and all(getattr(one, name, None) == getattr(other, name, None) for name in names)
 
 

@@ -11,7 +11,7 @@ from plad.records import PreferencePair
 from plad.stages.budget import steps_and_cost
 from plad.stages.context import Context
 from plad.stages.guard import guarding
-from plad.stages.models import formatter_of, load
+from plad.stages.models import formatter_of, in_fewer_bits, load
 from plad.stages.text import examples_of
 from plad.stages.train import train_model
 from plad.training.examples import from_references
@@ -37,6 +37,7 @@ def train_student(
     method = recipe.methods[name]
     loss = method.objective(recipe.distill.loss)
     model, tokenizer = load(context, start)
+    model = in_fewer_bits(recipe, start, model)
     formatter = formatter_of(recipe.prompt, tokenizer, model)
     data: dict[str, Any] = {"train": examples_of(context, method.learns_from, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:

@@ -10,6 +10,7 @@ from plad.errors import PladError
 from plad.models import PromptFormat
 from plad.models.load import device, load_folder, with_attention
 from plad.models.prompts import Formatter
+from plad.models.quantise import count, quantised
 from plad.runs import publish
 from plad.stages.context import Context
 
@@ -22,6 +23,8 @@ def with_weights(recipe: Recipe) -> list[str]:
 def load(context: Context, name: str) -> tuple[Any, Any]:
     """A model of the run, in the precision that the recipe names for it, and its tokenizer.
 
+    A student is whole, as it is exported, also where its adapter was trained on weights in fewer bits.
+
     Raises:
         PladError: it is a teacher of which nothing but text is seen.
     """
@@ -31,7 +34,14 @@ def load(context: Context, name: str) -> tuple[Any, Any]:
             f"type {context.recipe.teacher.model.type}. Use `type: pretrained`, or a method that looks at text alone."
         )
     model, tokenizer = load_folder(context.run.path("models", name), dtype_of(context.recipe, name))
-    return with_attention(model, getattr(source_of(context.recipe, name), "attention", None)), tokenizer
+    model = with_attention(model, getattr(source_of(context.recipe, name), "attention", None))
+    return in_fewer_bits(context.recipe, name, model) if name == "teacher" else model, tokenizer
+
+
+def in_fewer_bits(recipe: Recipe, name: str, model: Any) -> Any:
+    """The model with its weights in as many bits as the recipe says, if it says so: none of them can learn."""
+    bits = getattr(source_of(recipe, name), "quantise", None)
+    return quantised(model, bits, device()) if bits else model
 
 
 def load_for_answers(context: Context, name: str) -> tuple[Any, Any, Formatter]:
@@ -67,4 +77,4 @@ def publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> di
         if (file := context.workspace / told).is_file():
             file.replace(partial / told)
     publish(partial, context.run.path("models", name))
-    return {"parameters": sum(p.numel() for p in model.parameters())}
+    return {"parameters": count(model)}

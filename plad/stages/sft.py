@@ -7,7 +7,7 @@ from typing import Any
 from plad.config import ModelRole
 from plad.losses import NegativeLogLikelihood
 from plad.stages.context import Context
-from plad.stages.models import formatter_of, load_tokenizer, publish_model
+from plad.stages.models import formatter_of, in_fewer_bits, load_tokenizer, publish_model
 from plad.stages.train import train_model
 from plad.training.examples import from_references
 
@@ -21,5 +21,6 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     if role.sft is None:
         return publish_model(context, model, tokenizer, name)
     formatter = formatter_of(context.recipe.prompt_of(name), tokenizer, model)
+    model = in_fewer_bits(context.recipe, name, model)
     data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
     return train_model(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)

@@ -11,7 +11,8 @@ from plad.config import Training
 from plad.errors import DivergedError, PladError
 from plad.losses import Loss
 from plad.stages.context import Context
-from plad.stages.models import publish_model
+from plad.stages.models import publish_model, source_of
+from plad.stages.room import told_what_helps, ways_to_train
 
 
 def train_model(
@@ -48,23 +49,25 @@ def train_model(
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged}, total)
 
+        bits = getattr(source_of(context.recipe, name), "quantise", None)
         try:
-            summary = train(
-                model,
-                tokenizer,
-                data["train"],
-                loss,
-                settings,
-                context.workspace,
-                context.seed(f"train {purpose or name}"),
-                validation=data.get("validation"),
-                teacher=data.get("teacher"),
-                text=data.get("text"),
-                max_new_tokens=context.recipe.sample.max_new_tokens,
-                progress=show,
-                guard=data["guard"](model) if "guard" in data else None,
-                warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
-            )
+            with told_what_helps(ways_to_train(settings, quantised=bool(bits))):
+                summary = train(
+                    model,
+                    tokenizer,
+                    data["train"],
+                    loss,
+                    settings,
+                    context.workspace,
+                    context.seed(f"train {purpose or name}"),
+                    validation=data.get("validation"),
+                    teacher=data.get("teacher"),
+                    text=data.get("text"),
+                    max_new_tokens=context.recipe.sample.max_new_tokens,
+                    progress=show,
+                    guard=data["guard"](model) if "guard" in data else None,
+                    warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
+                )
         except PladError as error:
             raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)

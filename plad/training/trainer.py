@@ -22,6 +22,7 @@ from plad.losses.plad import RankingCalibration
 from plad.losses.sequence import Loss, LossOutput, Sequences
 from plad.models.load import pad_id
 from plad.models.prompts import PromptFormat
+from plad.models.quantise import count
 from plad.training.attention import quick_attention
 from plad.training.checkpoints import seal
 from plad.training.diverged import keep_batch
@@ -352,7 +353,7 @@ class PladTrainer(Trainer):
 
     @property
     def _flops_a_token(self) -> int:
-        return 6 * sum(p.numel() for p in base_model(self.model).parameters())
+        return 6 * count(base_model(self.model))
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ import pytest
 from servers import TEXTS, save_tiny_model
 
 from plad.errors import PladError
-from plad.generation import ENGINES, Sampling
+from plad.generation import ENGINES, Cached, Sampling, Store
 from plad.generation.base import Done
 from plad.generation.hf import HF
 from plad.generation.ray import Ray, Worker
@@ -33,8 +35,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_tiny_model(tmp_path_factory.mktemp("model"), width=64)  # vLLM wants heads of 32 or more
 
 
-def answers(engine: HF | Ray | VLLM, folder: Path, sampling: Sampling = GREEDY) -> dict[tuple[str, int], Generation]:
-    generator = engine.generator(folder, PromptFormat(), "float32", 3)
+def answers(
+    engine: HF | Ray | VLLM, folder: Path, sampling: Sampling = GREEDY, store: Store | None = None
+) -> dict[tuple[str, int], Generation]:
+    generator: Any = engine.generator(folder, PromptFormat(), "float32", 3)
+    generator = generator if store is None else Cached(generator, store)
     found = list(generator.generate(PROMPTS, sampling, seed=1))
     assert len(found) == len(PROMPTS) * sampling.samples
     return {(generation.id, generation.sample): generation for generation in found}
@@ -129,8 +134,16 @@ def test_a_worker_of_ray_that_is_killed_takes_nothing_with_it(
             return super().__call__(row)
 
     monkeypatch.setattr("plad.generation.ray.Worker", Mortal)
-    assert answers(Ray(workers=2, cpus=0.5), folder, DRAWN) == answers(HF(), folder, DRAWN)
-    assert died.exists()
+    with closing(Store(tmp_path)) as store, sqlite3.connect(store.path) as file:
+        file.execute("CREATE TABLE written (key TEXT)")
+        file.execute("CREATE TRIGGER log AFTER INSERT ON generations BEGIN INSERT INTO written VALUES (new.key); END")
+        file.commit()
+        assert answers(Ray(workers=2, cpus=0.5), folder, DRAWN, store) == answers(HF(), folder, DRAWN)
+        assert died.exists()
+        written = [key for (key,) in file.execute("SELECT key FROM written")]
+        assert len(written) == len(set(written)) == len(PROMPTS) * DRAWN.samples, "each is kept once"
+        assert answers(HF(), folder, DRAWN, store) == answers(HF(), folder, DRAWN)
+        assert file.execute("SELECT count(*) FROM written").fetchone() == (len(written),), "and serves other backends"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ teacher:
   model: {type: openai, model: big, price: {input: 1000.0, output: 3000.0}, limits: {requests_per_minute: 30}}
   sft: null
 """
+JUDGE = "{type: judge, model: {type: openai, model: big, price: {input: 10.0, output: 30.0}}, max_new_tokens: 50}"
 SPEED = Speed(training=2e6, sampling=1e6)
 
 
@@ -139,8 +141,7 @@ def test_the_table_adds_up_and_speaks_of_the_budget() -> None:
 
 
 def test_money_of_a_judge_on_a_server_that_is_not_asked(tiny_recipe: Path) -> None:
-    judge = "{type: judge, model: {type: openai, model: big, price: {input: 10.0, output: 30.0}}, max_new_tokens: 50}"
-    found = by_task(tiny_recipe, f"evaluate.also=[{judge}]")
+    found = by_task(tiny_recipe, f"evaluate.also=[{JUDGE}]")
     line = found["evaluate/also-judge"]
     # All against the references, all but the student against the student; in both orders.
     models = sum(name.startswith("distill/") for name in found) + 2
@@ -148,10 +149,57 @@ def test_money_of_a_judge_on_a_server_that_is_not_asked(tiny_recipe: Path) -> No
     assert line.prompts == found["evaluate/plad"].prompts
     assert line.tokens == 50 * line.requests
     assert line.money == line.money_at_most == pytest.approx((line.prompt_tokens * 10 + line.tokens * 30) / 1e6)
-    characters = len(load_recipe(tiny_recipe, [f"evaluate.also=[{judge}]"]).evaluate.also[0].template)
+    characters = len(load_recipe(tiny_recipe, [f"evaluate.also=[{JUDGE}]"]).evaluate.also[0].template)
     assert line.prompt_tokens > line.requests * characters / 20, "the rubric is sent with every question"
-    first = by_task(tiny_recipe, f"evaluate.judge={judge}", "evaluate.calibration=null")["evaluate/verdicts"]
+    first = by_task(tiny_recipe, f"evaluate.judge={JUDGE}", "evaluate.calibration=null")["evaluate/verdicts"]
     assert first.requests == line.requests
+
+
+def test_an_audit_by_a_judge_on_a_server_costs_two_requests_a_pair(tiny_recipe: Path) -> None:
+    audit = f"pairs.audit={{prompts: 7, scorer: {JUDGE}}}"
+    some = by_task(tiny_recipe, audit)["pair/audit"]
+    assert (some.prompts, some.requests, some.tokens) == (7, 14, 14 * 50)
+    assert some.money == some.money_at_most == pytest.approx((some.prompt_tokens * 10 + some.tokens * 30) / 1e6)
+    plad = by_task(tiny_recipe)["distill/plad"].prompts
+    several = ("sample.samples=3", "pairs.negatives=all", "distill.rounds=2")
+    found = by_task(tiny_recipe, f"pairs.audit={{action: drop, scorer: {JUDGE}}}", *several)
+    assert found["pair/audit"].requests == found["distill/plad@2/audit"].requests == 2 * 3 * plad, "every pair"
+    assert "pair/audit" not in by_task(tiny_recipe, "pairs.audit={scorer: {type: length}}"), "a scorer is not paid for"
+
+
+def test_what_a_guard_asks_is_counted(tiny_recipe: Path, finished_run: Path) -> None:
+    """Four steps, looked at from the start, after the third and after the last."""
+    weights = finished(finished_run)["sft/student"]["summary"]["parameters"]
+    found = by_task(tiny_recipe, "distill.guard={every: 3, prompts: 5}")
+    line, answers = found["distill/plad/guard"], found["sample/student"]
+    assert line.prompts == 3 * 5
+    assert line.tokens == pytest.approx(15 * answers.tokens / answers.prompts, abs=1)
+    # Answers, and the preferred answers read.
+    assert line.flops == pytest.approx(2 * 2 * weights * (line.prompt_tokens + line.tokens), rel=0.01)
+    assert {"distill/sft/guard", "distill/seqkd/guard"} <= found.keys(), "whatever the method"
+    exact = by_task(tiny_recipe, "distill.guard={every: 2, prompts: 5}")["distill/plad/guard"]
+    assert exact.prompts == 3 * 5
+
+
+def test_a_guard_that_keeps_the_best_asks_for_the_validation_split_and_its_judge(
+    tiny_recipe: Path, finished_run: Path
+) -> None:
+    held_out = json.loads((finished_run / "data" / "summary.json").read_text())["splits"]["validation"]
+    best = ("distill.guard={every: 3, prompts: 5}", "distill.keep=best")
+    assert by_task(tiny_recipe, *best)["distill/plad/guard"].prompts == 3 * (5 + held_out)
+    paid = by_task(tiny_recipe, *best, f"evaluate.judge={JUDGE}", "distill.rounds=2", "evaluate.calibration.samples=2")
+    assert paid["distill/plad/guard, judge"].requests == 2 * 3 * held_out
+    assert paid["distill/plad@2/guard"] == replace(paid["distill/plad/guard"], task="distill/plad@2/guard")
+    # Teacher and initial student at first, then the student of each round; calibration has two models.
+    assert paid["distill/plad@0/check, judge"].requests == 2 * paid["distill/plad@2/check, judge"].requests
+    assert paid["evaluate/calibration, judge"].requests == 2 * 2 * paid["evaluate/calibration"].prompts
+
+
+def test_a_server_without_limits_takes_nobody_knows_how_long(tmp_path: Path) -> None:
+    teacher = API.replace(", limits: {requests_per_minute: 30}", "")
+    found = estimate(load_recipe(write_recipe(tmp_path, RECIPE.replace(OWN, teacher))), SPEED)
+    row = next(row for row in table(found).splitlines() if row.startswith("sample/teacher"))
+    assert row.split()[-1] == "unknown"
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,3 +213,12 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events = [json.loads(line) for line in told.output.splitlines()]
     assert {event["event"] for event in events} == {"estimate"}
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [], "nothing is written"
+
+
+def test_a_budget_is_spent_to_a_step_by_all_rounds(tiny_recipe: Path) -> None:
+    settings = ["distill.max_steps=null", "distill.max_flops=3e9", "distill.rounds=3"]
+    lines = {line.task: line for line in estimate(load_recipe(tiny_recipe, settings), SPEED)}
+    trained = [line.flops for name, line in lines.items() if re.fullmatch(r"distill/plad(@\d)?", name)]
+    assert len(trained) == 3
+    for spent in (lines["distill/sft"].flops, sum(trained)):
+        assert 0.95 * 3e9 < spent <= 3e9
