@@ -175,7 +175,9 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
 
 def _as_shown(prompt: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """How a model is shown prompts, without examples where there are none."""
-    return prompt and {key: value for key, value in prompt.items() if key != "examples" or value}
+    if prompt is None:
+        return None
+    return {key: value for key, value in prompt.items() if key != "examples" or value}
 
 
 def _prompt_of(data: Mapping[str, Any], name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 from plad.evaluation.length import by_length, length_controlled
 from plad.evaluation.paired import permutation_test, versus
 from plad.evaluation.statistics import Vector, paired_difference, wins
-from plad.records import EvalRow, Prompt
+from plad.records import EvalRow, Prompt, Score
 from plad.scoring.length import word_count
 
 Rows = Sequence[EvalRow]
@@ -16,7 +16,7 @@ NOTABLE = 0.05
 """A change in words that is worth a warning, as a share of what it was."""
 
 
-def outcomes_against(rows: Rows, before: Rows) -> Vector:
+def outcomes_against(rows: Rows | Sequence[Score], before: Rows | Sequence[Score]) -> Vector:
     """1, ½ or 0 a prompt against the initial student: a pairwise judge's own verdict, or which score is higher."""
     direct = [row.against_initial for row in rows]
     if None not in direct:

@@ -7,7 +7,9 @@ from typing import Any
 
 from plad.report.numbers import MISSING, duration, interval, percent, plain
 from plad.report.sheet import csv_text
-from plad.studies.beside import cells, heads, legend, measured, values
+from plad.studies.beside import cells as cells_beside
+from plad.studies.beside import heads as heads_beside
+from plad.studies.beside import legend, measured, values
 
 SHARES = {"rouge1": "R-1", "rouge2": "R-2", "rougeL": "R-L", "win_rate": "RM WR"}
 
@@ -26,10 +28,10 @@ def _beside(table: Mapping[str, Any]) -> list[str]:
     """A second table, of the other scorers and of calibration, where there is any of them."""
     if not measured(table):
         return []
-    names = ["Method", *heads(table)]
+    names = ["Method", *heads_beside(table)]
     lines = [_line(names), _line(["---", *["--:"] * (len(names) - 1)])]
     for row in table["rows"]:
-        told = (f"{number} ({bounds})" if bounds else number for number, bounds in cells(table, row))
+        told = (f"{number} ({bounds})" if bounds else number for number, bounds in cells_beside(table, row))
         lines.append(_line([_inline(row["label"]), *told]))
     return ["", *lines, "", legend(table)]
 
@@ -49,9 +51,9 @@ NOTE = (
     "brackets 95 % intervals, a bootstrap over seeds and then over the prompts of each: they have the spread between "
     "seeds in them. Differences are paired by seed and prompt; a star marks those whose interval leaves out 0, with no "
     "correction for their number. Training is by the clock; the processor's seconds are those of all its cores. Tokens "
-    "trained are those of the student's passes, without what a teacher reads; "
-    "generated are those of the answers learnt from, and of what is drawn in training. TFLOP is an estimate of both. "
-    "Memory is the most that the training process held, its libraries included, or that tensors took on a GPU."
+    "trained are those of the student's passes, without what a teacher reads; generated are those of the answers "
+    "learnt from, and of what is drawn in training. TFLOP is an estimate of both. Memory is the most that the training "
+    "process held, its libraries included, or that tensors took on a GPU."
 )
 
 

@@ -98,7 +98,7 @@ def test_a_tenth_of_a_recipe(script: Any) -> None:
     whole = load_recipe(ROOT / "recipes" / "real-debian.yaml")
     part = script("real_quick").smaller(whole)
     assert part.task.splits.caps() == (300, 50, 20, 100)
-    assert (part.teacher.sft.max_steps, part.student.sft.max_steps) == (6, 6)
+    assert (part.teacher.sft.max_steps, part.student.sft.max_steps) == (21, 21)
     assert part.evaluate.judge_samples == 30
     assert list(part.methods) == ["plad"]
     assert part.distill == whole.distill
@@ -121,13 +121,13 @@ def test_a_cell_is_set_beside_what_is_published(script: Any, study: Path, shift:
 def test_the_cell_is_a_study_that_goes_on(
     script: Any, tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The tiny recipe has no caps, so that a tenth of it is a tenth of its fine-tuning."""
+    """The tiny recipe has no caps, so that what is smaller of it is its fine-tuning."""
     out = tmp_path / "quick"
     monkeypatch.setattr("sys.argv", ["real_quick.py", "--recipe", str(tiny_recipe), "--out", str(out)])
     script("real_quick").main()
     assert "PLaD, here, at a tenth" in capsys.readouterr().out
     tasks = json.loads((out / "seed-1" / "manifest.json").read_text())["tasks"]
-    assert tasks["sft/teacher"]["summary"]["steps"] == 4
+    assert tasks["sft/teacher"]["summary"]["steps"] == 40 // 3
     assert [name for name in tasks if name.startswith("distill/")] == ["distill/plad"]
     written = times(out / "seed-1")
     script("real_quick").main()
