@@ -67,6 +67,8 @@ def _converted(layer: nn.Linear, bits: Bits, dtype: torch.dtype) -> nn.Module:
     new: Any
     if bits == "4bit":
         new = bnb.nn.Linear4bit(inputs, outputs, biased, compute_dtype=dtype, quant_type="nf4", device="meta")
+        # On a processor that could, the first look without gradients would pack the weights anew, with coarser scales.
+        new.support_avx512bf16_for_cpu = False
         new.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=new)
     else:
         new = bnb.nn.Linear8bitLt(inputs, outputs, biased, has_fp16_weights=False, device="meta")
