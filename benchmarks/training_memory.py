@@ -43,11 +43,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("--width", type=int, default=512)
+    options.add_argument("--width", type=int, default=384)
     options.add_argument("--layers", type=int, default=8)
-    options.add_argument("--pairs", type=int, default=8)
-    options.add_argument("--prompt", type=int, default=192, help="tokens")
-    options.add_argument("--response", type=int, default=48, help="tokens")
+    options.add_argument("--pairs", type=int, default=4)
+    options.add_argument("--prompt", type=int, default=96, help="tokens")
+    options.add_argument("--response", type=int, default=24, help="tokens")
     options.add_argument("--rows", nargs="+", choices=list(SETTINGS), default=list(SETTINGS))
     options.add_argument("--out", type=Path)
     options.add_argument("--serve", help=argparse.SUPPRESS)
@@ -55,11 +55,12 @@ def main() -> None:
     if given.serve:
         print(json.dumps(measured(given, PLAIN | SETTINGS[given.serve])))
         return
-    found = {name: alone(given, name) for name in given.rows}
-    first = found[given.rows[0]]
-    for name, row in found.items():
-        ratios = {key: row[key] / first[key] for key in ("weights", "peak", "seconds")}
-        print(f"{name:<42}" + "".join(f"  {key} {row[key]:8.1f} ({ratios[key]:4.2f})" for key in ratios))
+    found: dict[str, dict[str, float]] = {}
+    for name in given.rows:
+        row = found[name] = alone(given, name)
+        ratios = {key: row[key] / found[given.rows[0]][key] for key in ("weights", "peak", "seconds")}
+        told = "".join(f"  {key} {row[key]:8.1f} ({ratios[key]:4.2f})" for key in ratios)
+        print(f"{name:<42}{told}", flush=True)
     if given.out:
         told = {key: value for key, value in vars(given).items() if key not in ("out", "serve")}
         given.out.write_text(json.dumps({"options": told, "rows": found}, indent=1) + "\n")

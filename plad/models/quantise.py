@@ -7,12 +7,13 @@ precision that they have: an adapter trained on quantised weights is merged into
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from plad.errors import PladError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Bits = Literal["4bit", "8bit"]
 
@@ -55,6 +56,8 @@ def count(model: nn.Module) -> int:
 
 
 def _is_converted(model: Any, name: str, part: nn.Module) -> bool:
+    from torch import nn
+
     kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     return type(part) is nn.Linear and part is not model.get_output_embeddings() and not kept & set(name.split("."))
 
