@@ -75,7 +75,7 @@ class Counted:
 
     def of(self, name: str) -> Sequence[Prompt] | None:
         """The prompts of a split, where they were read."""
-        return None if self.data is None else getattr(self.data, name)  # type: ignore[no-any-return]
+        return None if self.data is None else getattr(self.data, name)
 
 
 def read_assumptions(given: Sequence[str]) -> Assumed:
@@ -163,7 +163,13 @@ def _fitting(data: SplitData, formatters: Sequence[Formatter]) -> SplitData:
     def fitting(prompts: Sequence[Prompt]) -> tuple[Prompt, ...]:
         return tuple(prompt for prompt in prompts if all(f.fits(prompt.prompt) for f in formatters))
 
-    return replace(data, **{name: fitting(getattr(data, name)) for name in NAMES})
+    return replace(
+        data,
+        train=fitting(data.train),
+        distill=fitting(data.distill),
+        validation=fitting(data.validation),
+        test=fitting(data.test),
+    )
 
 
 def _lengths(formatter: Formatter, data: SplitData) -> Lengths:

@@ -7,12 +7,13 @@ precision that they have: an adapter trained on quantised weights is merged into
 from __future__ import annotations
 
 import importlib.util
-from typing import Any, Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from plad.errors import PladError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Bits = Literal["4bit", "8bit"]
 
@@ -55,6 +56,8 @@ def count(model: nn.Module) -> int:
 
 
 def _is_converted(model: Any, name: str, part: nn.Module) -> bool:
+    from torch import nn
+
     kept = set(getattr(model, "_keep_in_fp32_modules", None) or ())
     return type(part) is nn.Linear and part is not model.get_output_embeddings() and not kept & set(name.split("."))
 
@@ -67,6 +70,8 @@ def _converted(layer: nn.Linear, bits: Bits, dtype: torch.dtype) -> nn.Module:
     new: Any
     if bits == "4bit":
         new = bnb.nn.Linear4bit(inputs, outputs, biased, compute_dtype=dtype, quant_type="nf4", device="meta")
+        # On a processor that could, the first look without gradients would pack the weights anew, with coarser scales.
+        new.support_avx512bf16_for_cpu = False
         new.weight = bnb.nn.Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=new)
     else:
         new = bnb.nn.Linear8bitLt(inputs, outputs, biased, has_fp16_weights=False, device="meta")

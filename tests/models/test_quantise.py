@@ -73,6 +73,17 @@ def test_a_layer_multiplies_by_its_rounded_weights(bits: Any, rounded: Any) -> N
 
 
 @pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_looking_without_gradients_changes_no_weight(bits: Any) -> None:
+    model, ids = quantised(llama(), bits, "cpu"), torch.arange(1, 9)[None]
+    training = model.train()(input_ids=ids).logits
+    with torch.no_grad():
+        looked = model.eval()(input_ids=ids).logits
+    # In 8 bit the two passes have products of their own.
+    torch.testing.assert_close(looked, training, rtol=0, atol=0 if bits == "4bit" else 0.02)
+    assert torch.equal(model.train()(input_ids=ids).logits, training)
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
 def test_only_the_layers_matrices_are_held_in_fewer_bits(bits: Any) -> None:
     model = llama()
     weights, head, words = count(model), model.lm_head.weight, model.model.embed_tokens.weight

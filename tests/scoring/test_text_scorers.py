@@ -66,6 +66,7 @@ def test_prompts_and_responses_must_match(scorer: Scorer) -> None:
 
 NEEDED = {
     "judge": {"model": {"path": "m"}},
+    "ray": {"scorer": {"type": "length"}},
     "reward_model": {"model": "m"},
     "function": {"path": "plad.scoring.length:word_count"},
 }
