@@ -19,7 +19,8 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     tokenizer = load_tokenizer(folder)
     model = role.model.model(tokenizer, context.seed(f"weights {name}"))
     if role.sft is None:
-        return publish_model(context, model, tokenizer, name)
+        publish_model(context, model, tokenizer, name)
+        return {"parameters": sum(p.numel() for p in model.parameters())}
     formatter = formatter_of(context.recipe.prompt, tokenizer, model)
     data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
     return train_model(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)

@@ -42,7 +42,8 @@ def train_model(
             # An adapter begins with random numbers, which must not depend on what this process did before.
             torch.manual_seed(context.seed(f"adapter {purpose or name}"))
             model = settings.lora.wrap(model, origin)
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    sizes = [(p.numel(), p.requires_grad) for p in model.parameters()]
+    weights: list[dict[str, Any]] = []
     with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
@@ -64,12 +65,14 @@ def train_model(
                 progress=show,
                 guard=data["guard"](model) if "guard" in data else None,
                 warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
+                gathered=weights.append,
             )
         except PladError as error:
             raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)
-    summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
-    return summary | publish_model(context, model, tokenizer, name)
+    publish_model(context, model, tokenizer, name, *weights)
+    summary |= {"trainable": sum(size for size, learns in sizes if learns), "examples": len(data["train"])}
+    return summary | {"memory": peak[0], "parameters": sum(size for size, _ in sizes)}
 
 
 def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import extract_model_from_parallel
+from accelerate.utils import DistributedType, extract_model_from_parallel
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -100,6 +100,9 @@ class PladTrainer(Trainer):
         self._totals: dict[str, Tensor] = {}
         self._own_draws = 0
         self._step: list[Example] = []
+        # Before the weights are divided over processes, after which some of them are empty here.
+        self._flops_a_token = 6 * sum(p.numel() for p in base_model(self.model).parameters())
+        self._check_sharded()
         self._teacher = self._frozen(teacher)
         self._on_policy = self._sampling(text, max_new_tokens)
         if self.loss.needs_reference:
@@ -130,6 +133,25 @@ class PladTrainer(Trainer):
         seed = self.args.seed + 1_000_003 * self.accelerator.process_index
         return OnPolicy(sampler, text if settings.with_text else None, seed)
 
+    @property
+    def sharded(self) -> bool:
+        """Whether a process holds but a part of the model (FSDP, DeepSpeed)."""
+        return self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+    def _check_sharded(self) -> None:
+        if self.sharded and self.loss.rollout():
+            raise PladError(
+                f"{type(self.loss).__name__} draws its text as it trains, which needs the whole student in each "
+                f"process, but {self.accelerator.distributed_type.value} divides it. Use ddp."
+            )
+
+    def whole_weights(self) -> dict[str, Tensor] | None:
+        """The weights by name, of a model that is divided over processes; None where this process has all of it.
+
+        All processes have to ask. What any but the first of them gets is not for use.
+        """
+        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded else None
+
     def _total(self, value: Tensor) -> Tensor:
         """Of all processes."""
         return self.accelerator.reduce(value.to(self.args.device), reduction="sum").to(value.device)
@@ -146,10 +168,11 @@ class PladTrainer(Trainer):
                 "Give the examples to the trainer as eval_dataset."
             )
         model: Any = self.model
-        was_training = model.training
-        model.eval()
+        was_training, place = model.training, model.device
+        # One that is to be divided is not where it computes yet.
+        model.eval().to(self.args.device)
         found = with_reference(examples, partial(self._score, model), self.args.eval_batch_size)
-        model.train(was_training)
+        model.train(was_training).to(place)
         return found
 
     def _score(self, model: nn.Module, examples: list[Example]) -> Sequences:
@@ -200,12 +223,16 @@ class PladTrainer(Trainer):
         """Accumulate the gradient of the micro-batches; processes exchange it once, with the last of them."""
         model.train(self.loss.dropout)
         total = torch.zeros((), device=self.args.device)
+        steps = self.accelerator.sync_gradients
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
         for left, batch in zip(range(len(inputs) - 1, -1, -1), inputs, strict=True):
+            # DeepSpeed's backward pass takes the optimiser's step too, where this says that it is due.
+            self.accelerator.sync_gradients = steps and not left
             with self.accelerator.no_sync(model) if left else nullcontext():
                 loss, output = self.compute_loss(model, self._prepare_inputs(batch), True, num_items_in_batch)
                 # With one process a pass without a gradient needs none; several meet in each other's passes.
-                if self.accelerator.num_processes > 1 or output.active is None or output.active > 0:
-                    self.accelerator.backward(loss)
+                if self.accelerator.num_processes > 1 or deepspeed or output.active is None or output.active > 0:
+                    self.accelerator.backward(loss, **({"scale_wrt_gas": False} if deepspeed else {}))
                 total += loss.detach()
         if not math.isfinite(total):
             raise self._diverged(float(total))
@@ -240,7 +267,9 @@ class PladTrainer(Trainer):
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
-            return within(model, inner, partial(sequences, batch=inputs, teacher=self._teacher))
+            # In a dict, where the hooks of FSDP find the tensors; into a dataclass they do not look.
+            parts = within(model, inner, lambda module: vars(sequences(module, inputs, self._teacher)))
+        return Sequences(**parts)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
@@ -332,8 +361,9 @@ class PladTrainer(Trainer):
 
     def floating_point_ops(self, inputs: Any) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
-        tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in inputs)
-        tokens += sum(len(b["target"]) for b in inputs if "encoder_row" in b)
+        counted = [b for b in inputs if IDLE not in b]
+        tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in counted)
+        tokens += sum(len(b["target"]) for b in counted if "encoder_row" in b)
         return tokens * self._flops_a_token
 
     @property
@@ -349,10 +379,6 @@ class PladTrainer(Trainer):
         """Tokens that were sampled to train on so far, over all processes and those before a resumption included."""
         drawn = torch.tensor(self._own_draws, device=self.args.device)
         return int(self.accelerator.reduce(drawn, reduction="sum"))
-
-    @property
-    def _flops_a_token(self) -> int:
-        return 6 * sum(p.numel() for p in base_model(self.model).parameters())
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:

@@ -1,0 +1,25 @@
+"""accelerate's launcher, which tells in one line of JSON which process failed first, and how."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from accelerate.commands.launch import launch_command, launch_command_parser
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+
+def main(arguments: list[str]) -> int:
+    """Run until every process of this machine has ended; 1 if one of them failed."""
+    try:
+        launch_command(launch_command_parser().parse_args(arguments))
+    except ChildFailedError as error:
+        failures = sorted(error.failures.items(), key=lambda item: item[1].timestamp)
+        told = [{"process": rank, "code": failure.exitcode} for rank, failure in failures]
+        print(json.dumps({"event": "ended", "failures": told}), flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
