@@ -41,13 +41,17 @@ class Leader:
         Raises:
             PladError: as `train_in_processes`; or another machine's part failed.
         """
-        self._put({"task": work.task, "workspace": str(work.workspace)})
+        self.tell(work)
         try:
             return train_in_processes(self.launch, self.place, work, display)
         except Exception as error:
-            raise self._failure() or error from None
+            raise self.failure() or error from None
 
-    def _failure(self) -> PladError | None:
+    def tell(self, work: Work) -> None:
+        """Have the others do their part of a task."""
+        self._put({"task": work.task, "workspace": str(work.workspace)})
+
+    def failure(self) -> PladError | None:
         """Why another machine's part failed, if one has told by now."""
         if self._store is None:
             return None
