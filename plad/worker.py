@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -19,6 +20,7 @@ from typing import Any
 from plad import interrupt
 from plad.commands.options import quiet
 from plad.errors import PladError
+from plad.launching import ASK
 from plad.progress import JsonLines
 
 
@@ -38,12 +40,12 @@ def main(folder: Path, name: str, workspace: Path, processes: int) -> int:
     """Do a task beside other processes; 0 if it came to its end."""
     quiet()
     threading.Thread(target=_end_with_the_run, daemon=True).start()
+    signal.signal(ASK, lambda number, frame: interrupt.ask())
     rank = int(os.environ.get("RANK", "0"))
     if rank:
         logging.disable()
     try:
-        with interrupt.step_by_step():
-            summary = _work(folder, name, workspace, processes, rank)
+        summary = _work(folder, name, workspace, processes, rank)
     except KeyboardInterrupt:
         _tell("interrupted")
         return 1

@@ -7,6 +7,6 @@ started on each; the first does the tasks, and tells the others when one is to b
 
 from plad.launching.machines import Leader, follow
 from plad.launching.place import Place, place_of
-from plad.launching.processes import Work, gpus, train_in_processes
+from plad.launching.processes import ASK, Work, gpus, train_in_processes
 
-__all__ = ["Leader", "Place", "Work", "follow", "gpus", "place_of", "train_in_processes"]
+__all__ = ["ASK", "Leader", "Place", "Work", "follow", "gpus", "place_of", "train_in_processes"]

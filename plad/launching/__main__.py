@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 from accelerate.commands.launch import launch_command, launch_command_parser
@@ -11,6 +12,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 def main(arguments: list[str]) -> int:
     """Run until every process of this machine has ended; 1 if one of them failed."""
+    # For them too. A scheduler sends it to all processes of a job, and the run alone is to heed it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         launch_command(launch_command_parser().parse_args(arguments))
     except ChildFailedError as error:

@@ -21,6 +21,9 @@ from plad.launching.relay import Relay
 from plad.progress import Display
 from plad.training.launch import Launch
 
+ASK = signal.SIGUSR1
+"""Asks a process that trains to stop behind its step. Ctrl-C it ignores: that is for the run, which passes it on."""
+
 PATIENCE = 10.0
 """Seconds that a launcher has to end once nobody listens to it."""
 
@@ -54,7 +57,7 @@ def train_in_processes(launch: Launch, place: Place, work: Work, display: Displa
             if line:
                 relay.hear(line)
             if interrupt.asked() and relay.first is not None and not told:
-                os.kill(relay.first, signal.SIGINT)
+                os.kill(relay.first, ASK)
                 told = True
     if child.returncode == 0 and (relay.summary is not None or place.node):
         return relay.summary or {}
@@ -79,14 +82,14 @@ def arguments(launch: Launch, place: Place, work: Work) -> list[str]:
 
 def environment(launch: Launch) -> dict[str, str]:
     """Of the processes: ours, but for what a launcher told this process of itself."""
-    kept = {
-        name: value for name, value in os.environ.items() if name not in OWN and not name.startswith("TORCHELASTIC")
-    }
+    told = {name for name in os.environ if name in OWN or name.startswith("TORCHELASTIC_")}
+    kept = {name: value for name, value in os.environ.items() if name not in told}
     # Several processes on one processor are not to have as many threads each as there are cores.
     threads = max(1, (os.cpu_count() or 1) // launch.devices)
-    # What the launcher itself has to tell of a failure we tell better.
-    quiet = {"LOGLEVEL": "CRITICAL", "TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(threads)}
-    return quiet | kept | ({} if gpus() else {"ACCELERATE_USE_CPU": "true"})
+    # What the launcher has to tell of a failure we tell better.
+    unless_set = {"LOGLEVEL": "CRITICAL", "TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(threads)}
+    here = {"TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGHUP,SIGQUIT"}
+    return unless_set | kept | here | ({} if gpus() else {"ACCELERATE_USE_CPU": "true"})
 
 
 def gpus() -> int:

@@ -1,4 +1,4 @@
-"""The configurations of accelerate by accelerate's own loader, and what starts a run on a cluster, as far as it goes here."""
+"""The configurations of accelerate by its own loader, and what starts a run on a cluster, as far as it goes here."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ if [ "$1" = requeue ]; then echo "again $2"; else printf 'first\\nsecond\\n'; fi
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> dict[str, str]:
-    """An environment as Slurm gives it to a job, with stand-ins for its commands and for plad, which tell of themselves."""
+    """An environment as Slurm gives to a job, with stand-ins for its commands and for plad that tell what they get."""
     for name, text in {"srun": SRUN, "plad": PLAD, "scontrol": SCONTROL}.items():
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o755)
