@@ -79,7 +79,7 @@ def test_ten_steps_are_more_than_nine(tmp_path: Path) -> None:
 
 
 def test_a_checkpoint_of_another_strategy_is_refused(trained: Path, tmp_path: Path) -> None:
-    """By the files that accelerate and DeepSpeed write; of plain ones it is no matter in how many processes they were."""
+    """By the files that accelerate and DeepSpeed write; of plain ones the number of processes is no matter."""
     check_goes_on(trained / "checkpoint-6", "NO")
     check_goes_on(trained / "checkpoint-6", "MULTI_GPU")
     divided = {"FSDP": "pytorch_model_fsdp.bin", "DEEPSPEED": "latest"}
