@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 
@@ -12,6 +13,8 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
 def main(arguments: list[str]) -> int:
     """Run until every process of this machine has ended; 1 if one of them failed."""
+    # Of a failure the run tells, in a line.
+    logging.disable(logging.ERROR)
     # For them too. A scheduler sends it to all processes of a job, and the run alone is to heed it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

@@ -86,8 +86,7 @@ def environment(launch: Launch) -> dict[str, str]:
     kept = {name: value for name, value in os.environ.items() if name not in told}
     # Several processes on one processor are not to have as many threads each as there are cores.
     threads = max(1, (os.cpu_count() or 1) // launch.devices)
-    # What the launcher has to tell of a failure we tell better.
-    unless_set = {"LOGLEVEL": "CRITICAL", "TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(threads)}
+    unless_set = {"TORCH_CPP_LOG_LEVEL": "ERROR", "OMP_NUM_THREADS": str(threads)}
     here = {"TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGTERM,SIGHUP,SIGQUIT"}
     return unless_set | kept | here | ({} if gpus() else {"ACCELERATE_USE_CPU": "true"})
 

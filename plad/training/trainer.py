@@ -191,10 +191,12 @@ class PladTrainer(Trainer):
 
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
-        drawn = self._drawn([part["examples"] for part in islice(epoch_iterator, num_batches)])
-        self._step = [example for part in drawn for example in part]
-        self._own_draws += sum(len(e.responses[0]) for part in drawn for e in part if e.sampling_logps)
-        parts = [self._micro_batches(examples) for examples in drawn]
+        held = [part["examples"] for part in islice(epoch_iterator, num_batches)]
+        own = [self._fresh(len(examples), self._train_batch_size, k == len(held)) for k, examples in enumerate(held, 1)]
+        drawn = self._drawn([examples[: max(1, count)] for examples, count in zip(held, own, strict=True)])
+        self._step = [example for examples, count in zip(drawn, own, strict=True) if count for example in examples]
+        self._own_draws += sum(len(e.responses[0]) for e in self._step if e.sampling_logps)
+        parts = [self._micro_batches(examples, own=count > 0) for examples, count in zip(drawn, own, strict=True)]
         return parts, self._units([batch for part in parts for batch in part], device) if parts else None
 
     def _drawn(self, parts: list[list[Example]]) -> list[list[Example]]:
@@ -339,7 +341,7 @@ class PladTrainer(Trainer):
         totals: dict[str, Tensor] = {}
         rows = self._tokenised(eval_dataset)
         for part in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
-            fresh = part["examples"][: self._fresh(len(part["examples"]))]
+            fresh = part["examples"][: self._fresh(len(part["examples"]), self.args.eval_batch_size)]
             [examples] = self._drawn([fresh or part["examples"][:1]])
             for batch in self._micro_batches(examples, own=bool(fresh)):
                 with torch.no_grad():
@@ -352,10 +354,15 @@ class PladTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _fresh(self, held: int) -> int:
-        """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones."""
-        state, places = self.accelerator.gradient_state, self.args.eval_batch_size
-        if self.accelerator.num_processes == 1 or not state.end_of_dataloader or state.remainder <= 0:
+    def _fresh(self, held: int, places: int, last: bool = True) -> int:
+        """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones.
+
+        Args:
+            places: in a batch of one process.
+            last: whether these are the last that the loader has given so far.
+        """
+        state = self.accelerator.gradient_state
+        if self.accelerator.num_processes == 1 or not last or not state.end_of_dataloader or state.remainder <= 0:
             return held
         return min(max(state.remainder - self.accelerator.process_index * places, 0), held)
 
