@@ -77,9 +77,9 @@ def _work(folder: Path, name: str, workspace: Path, processes: int, rank: int) -
     return task.work(Context(Run(folder), recipe, JsonLines() if rank == 0 else Silent(), workspace))
 
 
-def _tell(kind: str, **fields: Any) -> None:
+def _tell(event: str, **fields: Any) -> None:
     """In one write, since all processes write into one pipe."""
-    os.write(1, (json.dumps({"event": kind, **fields}, default=list) + "\n").encode())
+    os.write(1, (json.dumps({"event": event, **fields}, default=list) + "\n").encode())
 
 
 def _end_with_the_run() -> None:

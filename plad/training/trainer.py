@@ -258,8 +258,7 @@ class PladTrainer(Trainer):
         """The share of this micro-batch in the average over the global batch's units."""
         output = self.loss(self._forward(model, inputs))
         counts = IDLE not in inputs
-        if counts:
-            self._add(self._totals, output, inputs)
+        self._add(self._totals, output, inputs)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         share = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
@@ -281,12 +280,16 @@ class PladTrainer(Trainer):
         return LengthGrouped(examples.tokens, batch, seed)
 
     def _add(self, totals: dict[str, Tensor], output: LossOutput, batch: Batch) -> None:
-        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length."""
+        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length.
+
+        Of an idle one nothing, by its names: all processes must sum the same ones.
+        """
         parts = {"loss": output.loss, "units": output.units, **output.metrics}
         if self._on_policy is not None:
             parts |= {"samples": (batch["lengths"][:, 0] > 0).sum(), "length": batch["lengths"][:, 0].sum()}
         for name, value in parts.items():
-            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach()
+            told = torch.zeros_like(value) if IDLE in batch else value.detach()
+            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + told
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The loss and its own metrics, averaged over the units since the last log."""
@@ -346,8 +349,7 @@ class PladTrainer(Trainer):
             for batch in self._micro_batches(examples, own=bool(fresh)):
                 with torch.no_grad():
                     output = self.loss(self._forward(self.model_wrapped, self._prepare_inputs(batch)))
-                if IDLE not in batch:
-                    self._add(totals, output, batch)
+                self._add(totals, output, batch)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
         self.log(metrics)
