@@ -257,12 +257,11 @@ class PladTrainer(Trainer):
     ) -> Any:
         """The share of this micro-batch in the average over the global batch's units."""
         output = self.loss(self._forward(model, inputs))
-        counts = IDLE not in inputs
         self._add(self._totals, output, inputs)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         share = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
-        loss = share if counts else 0 * share
+        loss = 0 * share if IDLE in inputs else share
         return (loss, output) if return_outputs else loss
 
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
