@@ -82,11 +82,13 @@ def once(done: Callable[[], bool], act: Callable[[], None]) -> threading.Thread:
 
     def wait() -> None:
         limit = time.monotonic() + 500
-        while not done() and time.monotonic() < limit:
+        while time.monotonic() < limit:
+            if done():
+                act()
+                return
             time.sleep(0.01)
-        act()
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread
 
