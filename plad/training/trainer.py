@@ -191,6 +191,9 @@ class PladTrainer(Trainer):
 
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
+        # Before the epoch's first example is asked for. Where several processes go on in mid-epoch, accelerate's word of
+        # which one it is does not reach the sampler.
+        self._sampler.set_epoch(self.state.global_step // self._sampler.batches)
         held = [part["examples"] for part in islice(epoch_iterator, num_batches)]
         own = [self._fresh(len(examples), self._train_batch_size, k == len(held)) for k, examples in enumerate(held, 1)]
         drawn = self._drawn([examples[: max(1, count)] for examples, count in zip(held, own, strict=True)])
@@ -276,7 +279,8 @@ class PladTrainer(Trainer):
         # Like lengths on every process of one micro-batch, so that no process waits for another.
         batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return LengthGrouped(examples.tokens, batch, seed)
+        self._sampler = LengthGrouped(examples.tokens, batch, seed)
+        return self._sampler
 
     def _add(self, totals: dict[str, Tensor], output: LossOutput, batch: Batch) -> None:
         """What is to be logged of a batch; of samples also how long they are, since a student may flee into length.

@@ -37,7 +37,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def two(folder: Path) -> dict[str, Any]:
     stopped = train_on("nll", folder / "one-to-two", stop=True)
-    assert stopped == {"stopped": ["checkpoint-2"]}
+    assert stopped == {"stopped": ["checkpoint-4"]}
     return launched(folder, 2)
 
 
@@ -80,14 +80,14 @@ def test_training_goes_on_with_another_number_of_processes(
     way: str, two: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
     """Ctrl-C in one of two processes stops both behind the same step."""
-    assert two["stopped"] == {"stopped": ["checkpoint-2"]}
+    assert two["stopped"] == {"stopped": ["checkpoint-4"]}
     whole = train_on("nll", tmp_path)
     on = two["on"] if way == "one to two" else train_on("nll", folder / "two-to-one")
     assert_same_curve(on, whole)
 
 
 def test_a_divided_models_training_goes_on_with_one_process(two: dict[str, Any], folder: Path, tmp_path: Path) -> None:
-    assert two["fsdp2-stopped"] == {"stopped": ["checkpoint-2"]}
+    assert two["fsdp2-stopped"] == {"stopped": ["checkpoint-4"]}
     whole, on = train_on("ranking", tmp_path), launched(folder, 1)["on"]
     assert_same_curve(on, whole)
 

@@ -38,7 +38,7 @@ LOSSES = {
     "kd": KD(nll=0.5),
 }
 FSDP2 = Path(__file__).parents[2] / "recipes" / "accelerate" / "fsdp2.yaml"
-STOP = 3
+STOP = 4  # in the middle of the second epoch, of three steps
 
 
 def student(kind: str) -> Any:
@@ -124,13 +124,13 @@ def train_on(kind: str, folder: Path, stop: bool = False, asked: int = 0) -> dic
     """Train six steps in a folder, or on from what is there.
 
     Args:
-        stop: press Ctrl-C in the third step, in the process of number `asked` alone.
+        stop: press Ctrl-C in the fourth step, in the process of number `asked` alone.
     """
     model, rank = student(kind), int(os.environ.get("RANK", 0))
     whole: list[dict[str, Any]] = []
 
     def progress(done: int, total: int, logged: dict[str, float]) -> None:
-        if stop and done == STOP - 1 and rank == asked:
+        if stop and done == STOP and rank == asked:
             os.kill(os.getpid(), signal.SIGINT)
 
     settings = Optimisation(max_steps=6, batch_size=GLOBAL_BATCH, device_tokens=TOKENS, learning_rate=0.01, log_every=1)
