@@ -191,8 +191,8 @@ class PladTrainer(Trainer):
 
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
-        # Before the epoch's first example is asked for. Where several processes go on in mid-epoch, accelerate's word of
-        # which one it is does not reach the sampler.
+        # Before the epoch's first example is asked for. Where several processes go on in mid-epoch, accelerate's word
+        # of which one it is does not reach the sampler.
         self._sampler.set_epoch(self.state.global_step // self._sampler.batches)
         held = [part["examples"] for part in islice(epoch_iterator, num_batches)]
         own = [self._fresh(len(examples), self._train_batch_size, k == len(held)) for k, examples in enumerate(held, 1)]
