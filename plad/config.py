@@ -28,6 +28,7 @@ from plad.scoring import SCORERS, Length
 from plad.scoring.judging import is_pairwise, needs_training, same_model
 from plad.spec import Spec, variant
 from plad.training.guard import Guard
+from plad.training.launch import Launch
 from plad.training.run import Optimisation
 from plad.training.stored import TeacherLogits
 
@@ -218,6 +219,7 @@ class Recipe(Spec):
         description="names of our own to methods to compare with; without `type` the name is the type; null is none",
     )
     evaluate: Evaluation
+    launch: Launch = Field(Launch(), description="the processes that train; they change no result")
 
     @field_validator("name")
     @classmethod
@@ -295,6 +297,7 @@ class Recipe(Spec):
             )
         yield from self._quantised_problems()
         yield from self._guard_problems()
+        yield from self._launch_problems()
         if self._needing_scores and pairs.scorer is None:
             yield (
                 "distill.loss",
@@ -382,6 +385,36 @@ class Recipe(Spec):
                 f"a teacher in fewer bits answers through sample.backend of type hf, not {self.sample.backend.type}. "
                 "Use `type: hf`, or name a model that was saved in fewer bits for that engine.",
             )
+
+    def _launch_problems(self) -> Iterator[tuple[str, str]]:
+        """What asks the whole student in each process, where it is divided over them; batches that do not divide."""
+        if self.launch.sharded:
+            asking = [name for name, method in self.methods.items() if method.objective(self.distill.loss).rollout()]
+            told = f"method {asking[0]} draws its text as it trains" if asking else "a guard looks at what it answers"
+            if asking or self.distill.guard:
+                yield (
+                    "launch.strategy",
+                    f"{told}, which needs the whole student in each process, but {self.launch.strategy} divides it. "
+                    "Set it to ddp.",
+                )
+        for name, batch in self._batches().items():
+            if batch % self.launch.processes:
+                yield (
+                    name,
+                    f"a batch is that of all processes and divides over them, but {batch} is no multiple of "
+                    f"{self.launch.processes} (launch.devices × launch.nodes).",
+                )
+
+    def _batches(self) -> dict[str, int]:
+        """The batch of each training that several processes do, by its key."""
+        tuned = {f"{role}.sft": getattr(self, role).sft for role in ("teacher", "student")}
+        found = {f"{place}.batch_size": sft.batch_size for place, sft in tuned.items() if sft}
+        main = self.distill.method
+        for name, method in self.methods.items():
+            own = "distill.method.batch_size" if method is main else f"baselines.{name}.batch_size"
+            place = own if method.batch_size else "distill.batch_size"
+            found[place] = self.distill.settings_of(method).batch_size
+        return found
 
     def _guard_problems(self) -> Iterator[tuple[str, str]]:
         """A best step that nobody looks for, or an anchor that is not there to be raised."""

@@ -21,6 +21,11 @@ def asked() -> bool:
     return _ASKED.is_set()
 
 
+def ask() -> None:
+    """Have what is under way come to an end, as one Ctrl-C does."""
+    _ASKED.set()
+
+
 def check() -> None:
     """End here if that was asked for.
 

@@ -7,10 +7,11 @@ A task is done when the folder records it under the same fingerprint; everything
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,11 @@ from plad import interrupt, stages
 from plad.changes import changes
 from plad.config import Recipe
 from plad.errors import PladError, nearest
+from plad.launching import Leader, Place, Work, follow, gpus, place_of, train_in_processes
 from plad.methods import Method, Text, answered_by
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, link, timed
+from plad.training.launch import Launch
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
@@ -48,6 +51,8 @@ class Task:
     settings: Mapping[str, Any]
     after: tuple[str, ...]
     outputs: tuple[str, ...]
+    trains: bool = False
+    """Whether it is one of those that several processes do where the recipe says so."""
 
     @property
     def stage(self) -> str:
@@ -61,9 +66,8 @@ def plan(recipe: Recipe) -> list[Task]:
     tasks = [_check(recipe, data), _prepare(recipe, data)]
     for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
         settings = {"role": data[name], "prompt": _prompt_of(data, name)}
-        tasks.append(
-            _task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
-        )
+        tuned = _task(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
+        tasks.append(replace(tuned, trains=data[name]["sft"] is not None))
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
         settings = data["sample"] | {"samples": recipe.sampling_of(name).samples} | _asked(recipe, data, name)
@@ -119,7 +123,14 @@ def run(
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder, beside)
-    with _room_on_disk(folder), run.lock(), interrupt.step_by_step():
+    launch, place = place_of(recipe.launch, os.environ)
+    if launch.several:
+        launch.check(gpus())
+    if place.spare or place.node:
+        _help(run, launch, place, display)
+        return run
+    leader = Leader(launch, place)
+    with _room_on_disk(folder), run.lock(), interrupt.step_by_step(), leader.until_the_end():
         _greet(run, recipe.seed, display)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
@@ -135,8 +146,22 @@ def run(
                 # Its followers are forgotten with it: should this process end here, they are still due.
                 run.begin(task.name, [other.name for other in tasks if task.name in other.after])
                 if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
-                    _execute(run, recipe, task, marks[task.name], display)
+                    _execute(run, recipe, task, marks[task.name], display, leader)
     return run
+
+
+def _help(run: Run, launch: Launch, place: Place, display: Display) -> None:
+    """Take part in the trainings of the run that the first machine does; nothing in a process that is to spare."""
+    if place.spare:
+        return
+    display.say(f"{run.folder}: machine {place.node} of 0 to {launch.nodes - 1} waits for trainings to help with")
+
+    def train(work: Work) -> None:
+        display.say(f"  {work.task}")
+        train_in_processes(launch, place, work, display)
+
+    with interrupt.step_by_step():
+        follow(place, run.folder, train)
 
 
 def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
@@ -276,7 +301,8 @@ def _distill(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any])
     after = ["prepare", "sft/student", "pair", *(["evaluate/judge"] if recipe.distill.keep == "best" else [])]
     if recipe.distill.teacher_logits and name in stages.white_box(recipe):
         after.append(f"distill/logits/{method.learns_from}")
-    return _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
+    task = _task(f"distill/{name}", partial(stages.distill, name=name), settings, after, f"models/{name}")
+    return replace(task, trains=True)
 
 
 def _said(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -311,7 +337,11 @@ def _rounds(recipe: Recipe, name: str, method: Method, data: Mapping[str, Any]) 
             outputs = [f"rounds/{k}/{file}.jsonl" for file in ("student", "pairs")]
             tasks.append(_task(f"distill/{name}@{k}/pairs", pairs, again, after, *outputs))
             after.append(tasks[-1].name)
-        tasks.append(_task(f"distill/{name}@{k}", work, training.settings, after, f"models/{name}@{k}"))
+        tasks.append(
+            replace(
+                training, name=f"distill/{name}@{k}", work=work, after=tuple(after), outputs=(f"models/{name}@{k}",)
+            )
+        )
         tasks.append(_check_round(recipe, name, k, data))
     keep = partial(stages.keep_best, name=name)
     settings, after = {"rounds": recipe.distill.rounds}, [task.name for task in tasks]
@@ -465,11 +495,14 @@ def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:
     return [task for task in tasks if task in todo and (task.stage == stage or task.name in needed)]
 
 
-def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display) -> None:
+def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display, leader: Leader) -> None:
     display.event("task", name=task.name)
     workspace = run.workspace(task.name, mark)
     with timed() as seconds:
-        summary = task.work(stages.Context(run, recipe, display, workspace))
+        if task.trains and leader.launch.several:
+            summary = leader.train(Work(run.folder, task.name, workspace), display)
+        else:
+            summary = task.work(stages.Context(run, recipe, display, workspace))
     spent = {"seconds": seconds[0], "processor": seconds[1]}
     record = {**spent, "summary": summary, "settings": dict(task.settings)}
     run.record(task.name, fingerprint=mark, **record, sizes=run.sizes(task.outputs))

@@ -22,7 +22,7 @@ LEVELS: list[set[str]] = [
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
-    {"rewarding", "difference", "watching"},
+    {"rewarding", "difference", "watching", "launching"},
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
@@ -30,7 +30,7 @@ LEVELS: list[set[str]] = [
     {"pipeline", "estimate"},
     {"studies"},
     {"commands"},
-    {"cli"},
+    {"cli", "worker"},  # a worker is what a launcher starts
     {"__main__", "__init__"},  # the package itself names what users import
 ]
 """A part may import those on the levels above it, never its neighbours or what is below."""
@@ -55,7 +55,19 @@ ONLY: dict[str, set[str]] = {
         "models",
         "data",
     },  # of data: tables of recorded answers
-    "pipeline": {"changes", "errors", "config", "interrupt", "methods", "progress", "runs", "stages"},
+    "launching": {"errors", "interrupt", "progress", "training"},
+    "pipeline": {
+        "changes",
+        "errors",
+        "config",
+        "interrupt",
+        "launching",
+        "methods",
+        "progress",
+        "runs",
+        "stages",
+        "training",  # of it: how many processes train
+    },
 }
 """Parts that may import no more than this, though more stands above them."""
 

@@ -88,6 +88,7 @@ class Recorder:
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.bars: list[str] = []
 
     def say(self, text: str) -> None:
         self.lines.append(text)
@@ -97,6 +98,7 @@ class Recorder:
 
     @contextmanager
     def bar(self, label: str, total: int | None) -> Iterator[Any]:
+        self.bars.append(label)
         yield lambda done, values, total=None: None
 
     @property

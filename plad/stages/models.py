@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,10 @@ from plad.errors import PladError
 from plad.models import PromptFormat
 from plad.models.load import device, load_folder, with_attention
 from plad.models.prompts import Formatter
-from plad.models.quantise import count, quantised
+from plad.models.quantise import quantised
 from plad.runs import publish
 from plad.stages.context import Context
+from plad.training.processes import is_main
 
 
 def with_weights(recipe: Recipe) -> list[str]:
@@ -69,12 +71,20 @@ def formatter_of(prompt_format: PromptFormat, tokenizer: Any, model: Any) -> For
     return prompt_format.bind(tokenizer, bool(model.config.is_encoder_decoder))
 
 
-def publish_model(context: Context, model: Any, tokenizer: Any, name: str) -> dict[str, Any]:
+def publish_model(
+    context: Context, model: Any, tokenizer: Any, name: str, weights: Mapping[str, Any] | None = None
+) -> None:
+    """Put a model in place; where several processes call this, the first does it.
+
+    Args:
+        weights: by name, of a model that is divided over processes.
+    """
+    if not is_main():
+        return
     partial = context.workspace / "model"
-    model.save_pretrained(partial)
+    model.save_pretrained(partial, state_dict=weights)
     tokenizer.save_pretrained(partial)
     for told in ("history.jsonl", "guard.jsonl"):
         if (file := context.workspace / told).is_file():
             file.replace(partial / told)
     publish(partial, context.run.path("models", name))
-    return {"parameters": count(model)}

@@ -20,6 +20,7 @@ from plad.stages.distill import train_student
 from plad.stages.evaluate import answered
 from plad.stages.pair import paired
 from plad.stages.sample import answer_prompts
+from plad.training.processes import is_main
 
 
 def model_of(name: str, number: int) -> str:
@@ -146,6 +147,8 @@ def _summary(context: Context, name: str, number: int) -> dict[str, Any]:
 
 def _carry(context: Context, source: str, target: str) -> None:
     """A model under another name. Its training curve stays with the round that trained it."""
+    if not is_main():
+        return
     link(context.run.path("models", source), context.run.path("models", target))
     for told in ("history.jsonl", "guard.jsonl"):
         context.run.path("models", target, told).unlink(missing_ok=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 from plad.config import ModelRole
 from plad.losses import NegativeLogLikelihood
+from plad.models.quantise import count
 from plad.stages.context import Context
 from plad.stages.models import formatter_of, in_fewer_bits, load_tokenizer, publish_model
 from plad.stages.train import train_model
@@ -19,7 +20,8 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     tokenizer = load_tokenizer(folder)
     model = role.model.model(tokenizer, context.seed(f"weights {name}"))
     if role.sft is None:
-        return publish_model(context, model, tokenizer, name)
+        publish_model(context, model, tokenizer, name)
+        return {"parameters": count(model)}
     formatter = formatter_of(context.recipe.prompt_of(name), tokenizer, model)
     model = in_fewer_bits(context.recipe, name, model)
     data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}

@@ -10,6 +10,7 @@ from typing import Any
 from plad.config import Training
 from plad.errors import DivergedError, PladError
 from plad.losses import Loss
+from plad.models.quantise import count
 from plad.stages.context import Context
 from plad.stages.models import publish_model, source_of
 from plad.stages.room import told_what_helps, ways_to_train
@@ -43,7 +44,9 @@ def train_model(
             # An adapter begins with random numbers, which must not depend on what this process did before.
             torch.manual_seed(context.seed(f"adapter {purpose or name}"))
             model = settings.lora.wrap(model, origin)
-    trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    # Before training, which may divide the model over processes.
+    parameters, trainable = count(model), sum(p.numel() for p in model.parameters() if p.requires_grad)
+    weights: list[dict[str, Any]] = []
     with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
@@ -67,12 +70,14 @@ def train_model(
                     progress=show,
                     guard=data["guard"](model) if "guard" in data else None,
                     warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
+                    gathered=weights.append,
                 )
         except PladError as error:
             raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)
-    summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
-    return summary | publish_model(context, model, tokenizer, name)
+    publish_model(context, model, tokenizer, name, *weights)
+    summary |= {"trainable": trainable, "examples": len(data["train"])}
+    return summary | {"memory": peak[0], "parameters": parameters}
 
 
 def _check_finite(name: str, summary: Mapping[str, Any], settings: Training) -> None:

@@ -10,6 +10,8 @@ import os
 import shutil
 from pathlib import Path
 
+from plad.errors import PladError
+
 SIZES = "plad_sizes.json"
 
 
@@ -42,3 +44,29 @@ def last_whole(folder: Path) -> str | None:
         # Each of several processes may come to remove it.
         shutil.rmtree(found[steps], ignore_errors=True)
     return str(found[max(whole)]) if whole else None
+
+
+def check_goes_on(checkpoint: Path, kind: str) -> None:
+    """Refuse a checkpoint whose optimiser is kept in another way than a training would read it.
+
+    The number of processes is no matter.
+
+    Args:
+        kind: how accelerate divides a model over processes: FSDP, DEEPSPEED, or not at all.
+
+    Raises:
+        PladError: it was written under another strategy.
+    """
+    here = kind if kind in ("FSDP", "DEEPSPEED") else "ddp"
+    written = _written_by(checkpoint)
+    if written != here:
+        raise PladError(
+            f"a training goes on under the strategy it began with, but {checkpoint} was written under {written} and "
+            f"this is {here}. Take the old strategy, or remove {checkpoint.parent} to begin it anew."
+        )
+
+
+def _written_by(checkpoint: Path) -> str:
+    if any(checkpoint.glob("pytorch_model_fsdp*")):
+        return "FSDP"
+    return "DEEPSPEED" if (checkpoint / "latest").is_file() else "ddp"

@@ -110,6 +110,11 @@ class LengthGrouped(Sampler[int]):
         """Called by accelerate's data loader at the start of each epoch."""
         self.epoch = epoch
 
+    @property
+    def batches(self) -> int:
+        """Optimiser steps an epoch."""
+        return -(-len(self.lengths) // self.batch_size)
+
     def __len__(self) -> int:
         return len(self.lengths)
 

@@ -13,8 +13,9 @@ from plad import interrupt
 from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
-from plad.training.checkpoints import last_whole
+from plad.training.checkpoints import check_goes_on, last_whole
 from plad.training.examples import Examples
+from plad.training.processes import any_of
 from plad.training.watch import concerns
 
 if TYPE_CHECKING:  # it needs the Trainer, whose import a recipe should not wait for
@@ -60,17 +61,23 @@ def train(
     progress: Callable[[int, int, dict[str, float]], None] | None = None,
     guard: Guarding | None = None,
     warn: Callable[[str], None] | None = None,
+    gathered: Callable[[dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
+
+    One of several processes may call it, when all of them do, with the same arguments.
 
     Args:
         teacher, text, max_new_tokens: for a loss that needs them, as `PladTrainer` says.
         progress: called with (steps done, steps in all, latest logged values).
         guard: looks at the model as it learns.
         warn: told, once each, what looks wrong in the curve so far.
+        gathered: given the trained weights by name, whole, where `model` is divided over processes (FSDP, DeepSpeed)
+            and so cannot be saved as it is; only the first process gets them all.
 
     Raises:
-        PladError: the loss is no longer a finite number; what it was computed of is kept in `folder`.
+        PladError: the loss is no longer a finite number; what it was computed of is kept in `folder`. Or the checkpoint
+            there is one of another strategy, or a guard is to look at a student that is divided over processes.
         KeyboardInterrupt: Ctrl-C was pressed; a checkpoint was made after the step that was under way.
 
     Returns:
@@ -94,14 +101,24 @@ def train(
         callbacks=[_curve(folder / "history.jsonl"), *([guard] if guard else []), _callback(progress, warn)],
     )
     _quieten(trainer)
+    if trainer.sharded and guard:
+        raise PladError(
+            "a guard asks the whole student in each process, but this strategy divides it over them. "
+            "Set distill.guard to null, or use ddp."
+        )
     last = last_whole(folder)
+    if last:
+        check_goes_on(Path(last), trainer.accelerator.distributed_type.value)
     if not _restored(trainer, last, guard):
         trainer.train(resume_from_checkpoint=last)
         if trainer.state.global_step < trainer.state.max_steps:
-            interrupt.check()
+            _stop_where_asked()
     kept = guard.put_best(model) if guard else None
     after = trainer.evaluate() if validation is not None and len(validation) else {}
-    write_history(folder / "history.jsonl", trainer.state.log_history)
+    if gathered and trainer.sharded:
+        gathered(trainer.whole_weights())
+    if trainer.is_world_process_zero():
+        write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     loss_now = losses[-1] if losses else float("nan")
     summary: dict[str, Any] = {"steps": trainer.state.global_step, "tokens": trainer.tokens_trained, "loss": loss_now}
@@ -121,8 +138,15 @@ def _restored(trainer: Any, checkpoint: str | None, guard: Guarding | None) -> b
     if checkpoint is None or state is None or (state.global_step < state.max_steps and not ended):
         return False
     trainer._load_from_checkpoint(checkpoint)
+    # One that is to be divided is not where it computes yet.
+    trainer.model.to(trainer.args.device)
     trainer.state = state
     return True
+
+
+def _stop_where_asked() -> None:
+    if any_of(interrupt.asked()):
+        raise KeyboardInterrupt
 
 
 def write_history(path: Path, entries: list[dict[str, float]]) -> None:
@@ -138,10 +162,11 @@ def _curve_lines(entries: list[dict[str, float]]) -> str:
 
 def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -> Any:
     import torch
+    from accelerate import PartialState
     from transformers import TrainingArguments
 
-    world = int(torch.distributed.get_world_size()) if torch.distributed.is_initialized() else 1
-    share = _share(settings, world)
+    on_cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
+    share = _share(settings, PartialState(cpu=on_cpu).num_processes)
     steps = -(-examples // settings.batch_size) * settings.epochs
     return TrainingArguments(
         output_dir=str(folder),
@@ -163,7 +188,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         report_to=list(settings.report_to) or "none",
         seed=seed,
         disable_tqdm=True,
-        use_cpu=not torch.cuda.is_available() and not torch.backends.mps.is_available(),
+        use_cpu=on_cpu,
         dataloader_pin_memory=torch.cuda.is_available(),
     )
 
@@ -217,6 +242,7 @@ def _callback(progress: Callable[[int, int, dict[str, float]], None] | None, war
         def __init__(self) -> None:
             self.latest: dict[str, float] = {}
             self.told: set[str] = set()
+            self.stop = False
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             self.latest = dict(logs or {})
@@ -230,10 +256,12 @@ def _callback(progress: Callable[[int, int, dict[str, float]], None] | None, war
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if progress:
                 progress(state.global_step, state.max_steps, self.latest)
-            control.should_save |= interrupt.asked()
+            # All processes stop after the same step, whichever of them was asked.
+            self.stop = any_of(interrupt.asked())
+            control.should_save |= self.stop
 
         def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             # Not before: a checkpoint holds these wishes, and a training that goes on from it would stop again.
-            control.should_training_stop |= interrupt.asked()
+            control.should_training_stop |= self.stop
 
     return Reporter()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate.utils import extract_model_from_parallel
+from accelerate.utils import DistributedType, extract_model_from_parallel
 from torch import Tensor, nn
 from transformers import Trainer, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
@@ -101,6 +101,9 @@ class PladTrainer(Trainer):
         self._totals: dict[str, Tensor] = {}
         self._own_draws = 0
         self._step: list[Example] = []
+        # Before the weights are divided over processes, after which some of them are empty here.
+        self._flops_a_token = 6 * count(base_model(self.model))
+        self._check_sharded()
         self._teacher = self._frozen(teacher)
         self._on_policy = self._sampling(text, max_new_tokens)
         if self.loss.needs_reference:
@@ -131,6 +134,25 @@ class PladTrainer(Trainer):
         seed = self.args.seed + 1_000_003 * self.accelerator.process_index
         return OnPolicy(sampler, text if settings.with_text else None, seed)
 
+    @property
+    def sharded(self) -> bool:
+        """Whether a process holds but a part of the model (FSDP, DeepSpeed)."""
+        return self.accelerator.distributed_type in (DistributedType.FSDP, DistributedType.DEEPSPEED)
+
+    def _check_sharded(self) -> None:
+        if self.sharded and self.loss.rollout():
+            raise PladError(
+                f"{type(self.loss).__name__} draws its text as it trains, which needs the whole student in each "
+                f"process, but {self.accelerator.distributed_type.value} divides it. Use ddp."
+            )
+
+    def whole_weights(self) -> dict[str, Tensor] | None:
+        """The weights by name, of a model that is divided over processes; None where this process has all of it.
+
+        All processes have to ask. What any but the first of them gets is not for use.
+        """
+        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded else None
+
     def _total(self, value: Tensor) -> Tensor:
         """Of all processes."""
         return self.accelerator.reduce(value.to(self.args.device), reduction="sum").to(value.device)
@@ -147,10 +169,11 @@ class PladTrainer(Trainer):
                 "Give the examples to the trainer as eval_dataset."
             )
         model: Any = self.model
-        was_training = model.training
-        model.eval()
+        was_training, place = model.training, model.device
+        # One that is to be divided is not where it computes yet.
+        model.eval().to(self.args.device)
         found = with_reference(examples, partial(self._score, model), self.args.eval_batch_size)
-        model.train(was_training)
+        model.train(was_training).to(place)
         return found
 
     def _score(self, model: nn.Module, examples: list[Example]) -> Sequences:
@@ -169,10 +192,15 @@ class PladTrainer(Trainer):
 
         Of a loss that learns from samples, they are drawn here, by the seed and the step.
         """
-        drawn = self._drawn([part["examples"] for part in islice(epoch_iterator, num_batches)])
-        self._step = [example for part in drawn for example in part]
-        self._own_draws += sum(len(e.responses[0]) for part in drawn for e in part if e.sampling_logps)
-        parts = [self._micro_batches(examples) for examples in drawn]
+        # Before the epoch's first example is asked for. Where several processes go on in mid-epoch, accelerate's word
+        # of which one it is does not reach the sampler.
+        self._sampler.set_epoch(self.state.global_step // self._sampler.batches)
+        held = [part["examples"] for part in islice(epoch_iterator, num_batches)]
+        own = [self._fresh(len(examples), self._train_batch_size, k == len(held)) for k, examples in enumerate(held, 1)]
+        drawn = self._drawn([examples[: max(1, count)] for examples, count in zip(held, own, strict=True)])
+        self._step = [example for examples, count in zip(drawn, own, strict=True) if count for example in examples]
+        self._own_draws += sum(len(e.responses[0]) for e in self._step if e.sampling_logps)
+        parts = [self._micro_batches(examples, own=count > 0) for examples, count in zip(drawn, own, strict=True)]
         return parts, self._units([batch for part in parts for batch in part], device) if parts else None
 
     def _drawn(self, parts: list[list[Example]]) -> list[list[Example]]:
@@ -201,12 +229,16 @@ class PladTrainer(Trainer):
         """Accumulate the gradient of the micro-batches; processes exchange it once, with the last of them."""
         model.train(self.loss.dropout)
         total = torch.zeros((), device=self.args.device)
+        steps = self.accelerator.sync_gradients
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
         for left, batch in zip(range(len(inputs) - 1, -1, -1), inputs, strict=True):
+            # DeepSpeed's backward pass takes the optimiser's step too, where this says that it is due.
+            self.accelerator.sync_gradients = steps and not left
             with self.accelerator.no_sync(model) if left else nullcontext():
                 loss, output = self.compute_loss(model, self._prepare_inputs(batch), True, num_items_in_batch)
                 # With one process a pass without a gradient needs none; several meet in each other's passes.
-                if self.accelerator.num_processes > 1 or output.active is None or output.active > 0:
-                    self.accelerator.backward(loss)
+                if self.accelerator.num_processes > 1 or deepspeed or output.active is None or output.active > 0:
+                    self.accelerator.backward(loss, **({"scale_wrt_gas": False} if deepspeed else {}))
                 total += loss.detach()
         if not math.isfinite(total):
             raise self._diverged(float(total))
@@ -229,34 +261,39 @@ class PladTrainer(Trainer):
     ) -> Any:
         """The share of this micro-batch in the average over the global batch's units."""
         output = self.loss(self._forward(model, inputs))
-        counts = IDLE not in inputs
-        if counts:
-            self._add(self._totals, output, inputs)
+        self._add(self._totals, output, inputs)
         units = output.units if num_items_in_batch is None else num_items_in_batch
         # DDP and FSDP average gradients over processes; the units are already counted over all of them.
         share = output.loss / units * (1 if num_items_in_batch is None else self.accelerator.num_processes)
-        loss = share if counts else 0 * share
+        loss = 0 * share if IDLE in inputs else share
         return (loss, output) if return_outputs else loss
 
     def _forward(self, model: nn.Module, inputs: Batch) -> Sequences:
         inner = self.accelerator.unwrap_model(model, keep_torch_compile=False)
         with self.accelerator.autocast():
-            return within(model, inner, partial(sequences, batch=inputs, teacher=self._teacher))
+            # In a dict, where the hooks of FSDP find the tensors; into a dataclass they do not look.
+            parts = within(model, inner, lambda module: vars(sequences(module, inputs, self._teacher)))
+        return Sequences(**parts)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         examples: Any = train_dataset if train_dataset is not None else self.train_dataset
         # Like lengths on every process of one micro-batch, so that no process waits for another.
         batch = self._train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes
         seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return LengthGrouped(examples.tokens, batch, seed)
+        self._sampler = LengthGrouped(examples.tokens, batch, seed)
+        return self._sampler
 
     def _add(self, totals: dict[str, Tensor], output: LossOutput, batch: Batch) -> None:
-        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length."""
+        """What is to be logged of a batch; of samples also how long they are, since a student may flee into length.
+
+        Of an idle one nothing, by its names: all processes must sum the same ones.
+        """
         parts = {"loss": output.loss, "units": output.units, **output.metrics}
         if self._on_policy is not None:
             parts |= {"samples": (batch["lengths"][:, 0] > 0).sum(), "length": batch["lengths"][:, 0].sum()}
         for name, value in parts.items():
-            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + value.detach()
+            told = torch.zeros_like(value) if IDLE in batch else value.detach()
+            totals[name] = totals.get(name, torch.zeros((), device=value.device)) + told
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """The loss and its own metrics, averaged over the units since the last log."""
@@ -311,30 +348,35 @@ class PladTrainer(Trainer):
         totals: dict[str, Tensor] = {}
         rows = self._tokenised(eval_dataset)
         for part in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
-            fresh = part["examples"][: self._fresh(len(part["examples"]))]
+            fresh = part["examples"][: self._fresh(len(part["examples"]), self.args.eval_batch_size)]
             [examples] = self._drawn([fresh or part["examples"][:1]])
             for batch in self._micro_batches(examples, own=bool(fresh)):
                 with torch.no_grad():
                     output = self.loss(self._forward(self.model_wrapped, self._prepare_inputs(batch)))
-                if IDLE not in batch:
-                    self._add(totals, output, batch)
+                self._add(totals, output, batch)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in self._averages(totals).items()}
         metrics[f"{metric_key_prefix}_runtime"] = time.time() - started
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _fresh(self, held: int) -> int:
-        """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones."""
-        state, places = self.accelerator.gradient_state, self.args.eval_batch_size
-        if self.accelerator.num_processes == 1 or not state.end_of_dataloader or state.remainder <= 0:
+    def _fresh(self, held: int, places: int, last: bool = True) -> int:
+        """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones.
+
+        Args:
+            places: in a batch of one process.
+            last: whether these are the last that the loader has given so far.
+        """
+        state = self.accelerator.gradient_state
+        if self.accelerator.num_processes == 1 or not last or not state.end_of_dataloader or state.remainder <= 0:
             return held
         return min(max(state.remainder - self.accelerator.process_index * places, 0), held)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
-        tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in inputs)
-        tokens += sum(len(b["target"]) for b in inputs if "encoder_row" in b)
+        counted = [b for b in inputs if IDLE not in b]
+        tokens = sum(int((b["example"] >= 0 if "example" in b else b["attention_mask"]).sum()) for b in counted)
+        tokens += sum(len(b["target"]) for b in counted if "encoder_row" in b)
         return tokens * self._flops_a_token
 
     @property
@@ -350,10 +392,6 @@ class PladTrainer(Trainer):
         """Tokens that were sampled to train on so far, over all processes and those before a resumption included."""
         drawn = torch.tensor(self._own_draws, device=self.args.device)
         return int(self.accelerator.reduce(drawn, reduction="sum"))
-
-    @property
-    def _flops_a_token(self) -> int:
-        return 6 * count(base_model(self.model))
 
 
 def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:

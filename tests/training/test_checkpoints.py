@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from test_run_training import run
 
-from plad.training.checkpoints import SIZES, is_whole, last_whole, seal
+from plad.errors import PladError
+from plad.training.checkpoints import SIZES, check_goes_on, is_whole, last_whole, seal
 
 
 @pytest.fixture(scope="module")
@@ -75,3 +76,18 @@ def test_ten_steps_are_more_than_nine(tmp_path: Path) -> None:
     assert last_whole(tmp_path) == str(tmp_path / "checkpoint-10")
     (tmp_path / "checkpoint-10" / "shards" / "0").write_bytes(b"123")
     assert last_whole(tmp_path) == str(tmp_path / "checkpoint-9")
+
+
+def test_a_checkpoint_of_another_strategy_is_refused(trained: Path, tmp_path: Path) -> None:
+    """By the files that accelerate and DeepSpeed write; of plain ones the number of processes is no matter."""
+    check_goes_on(trained / "checkpoint-6", "NO")
+    check_goes_on(trained / "checkpoint-6", "MULTI_GPU")
+    divided = {"FSDP": "pytorch_model_fsdp.bin", "DEEPSPEED": "latest"}
+    for kind, file in divided.items():
+        (tmp_path / kind).mkdir()
+        (tmp_path / kind / file).write_text("")
+        check_goes_on(tmp_path / kind, kind)
+        with pytest.raises(PladError, match=f"was written under {kind} and this is ddp"):
+            check_goes_on(tmp_path / kind, "MULTI_GPU")
+        with pytest.raises(PladError, match=f"was written under ddp and this is {kind}"):
+            check_goes_on(trained / "checkpoint-6", kind)
