@@ -22,6 +22,7 @@ from plad.errors import PladError, nearest
 from plad.methods import Method, Text, answered_by
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, link, timed
+from plad.tracking import check_installed
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
@@ -128,6 +129,8 @@ def run(
             _tell(run, tasks, todo, set(force), display)
             run.drop_workspaces({task.name: marks[task.name] for task in todo})
             due = _only(tasks, todo, only) if only else todo
+            if any(task.stage in ("sft", "distill") for task in due):
+                check_installed(recipe.trackers)
             if due:
                 run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
@@ -156,7 +159,7 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _determining(data: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost.
+    """A recipe without what changes no answer: how hard a server is pressed, what it may cost, and who follows.
 
     Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
     were run before did not have, where it has no say.
@@ -166,7 +169,11 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     chosen = {key: value for key, value in data["pairs"].items() if key not in CHOICES or value != "first"}
     if chosen["audit"] is None:
         del chosen["audit"]
-    return data | {"teacher": teacher, "pairs": chosen}
+    data = data | {"teacher": teacher, "pairs": chosen, "distill": data["distill"] | {"report_to": []}}
+    for name in ("teacher", "student"):
+        if data[name]["sft"]:
+            data[name] = data[name] | {"sft": data[name]["sft"] | {"report_to": []}}
+    return data
 
 
 def _pairing(recipe: Recipe, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from plad.errors import DivergedError, PladError
 from plad.losses import Loss
 from plad.stages.context import Context
 from plad.stages.models import publish_model
+from plad.stages.track import followed, tracked_id
 
 
 def train_model(
@@ -43,7 +44,11 @@ def train_model(
             torch.manual_seed(context.seed(f"adapter {purpose or name}"))
             model = settings.lora.wrap(model, origin)
     trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
+    with (
+        followed(context, name, settings) as trackers,
+        context.display.bar(f"training {name}", None) as advance,
+        peak_memory() as peak,
+    ):
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged}, total)
@@ -64,11 +69,13 @@ def train_model(
                 progress=show,
                 guard=data["guard"](model) if "guard" in data else None,
                 warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
+                trackers=trackers,
             )
         except PladError as error:
             raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)
     summary |= {"trainable": trainable, "examples": len(data["train"]), "memory": peak[0]}
+    summary |= {"tracked": tracked_id(context)} if settings.report_to else {}
     return summary | publish_model(context, model, tokenizer, name)
 
 

@@ -42,3 +42,9 @@ def last_whole(folder: Path) -> str | None:
         # Each of several processes may come to remove it.
         shutil.rmtree(found[steps], ignore_errors=True)
     return str(found[max(whole)]) if whole else None
+
+
+def last_step(folder: Path) -> int:
+    """The optimiser step to go on from; 0 where there is none."""
+    found = last_whole(folder)
+    return int(Path(found).name.removeprefix("checkpoint-")) if found else 0
