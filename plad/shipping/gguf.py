@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -181,9 +182,9 @@ def _checked(model: RunModel, out: Path, tokenizer: Any, formatter: Formatter, p
     for prompt in prompts:
         text = rendered_text(tokenizer, prompt)
         ids.append(engine.tokenize(text.encode(), add_bos=False, special=True))
-        found: Any = engine.create_completion(
-            ids[-1], max_tokens=model.sampling.max_new_tokens, temperature=0.0, repeat_penalty=1.0
-        )
-        theirs.append(found["choices"][0]["text"].strip())
+        # Its own completions leave out bytes that are no character.
+        drawn = engine.generate(ids[-1], top_k=1, temp=0.0, repeat_penalty=1.0)
+        new = list(islice(takewhile(lambda token: token != formatter.end_id, drawn), model.sampling.max_new_tokens))
+        theirs.append(formatter.decode(new)[0])
     engine.close()
     return compare(list(prompts), ours, theirs, ([formatter.prompt_ids(prompt.prompt) for prompt in prompts], ids))
