@@ -58,9 +58,12 @@ def export(model: RunModel, form: Form, out: Path, prompts: int = 8, weights: st
 
 
 def _export_folder(model: RunModel, form: Form, out: Path, prompts: int) -> Exported:
+    from plad.shipping.card import model_card
+
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     formatter = write_adapter(model, partial) if form == "adapter" else write_merged(model, partial)
+    (partial / "README.md").write_text(model_card(model, form), encoding="utf-8")
     publish(partial, out)
     if not prompts:
         return Exported(out, form, None, "no prompts were asked for")

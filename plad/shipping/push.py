@@ -61,8 +61,8 @@ def check_login(repo_id: str) -> None:
         PladError: the name is none that the hub takes, or nobody is logged in.
     """
     from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
-    from huggingface_hub.utils._validators import HFValidationError
 
     try:
         validate_repo_id(repo_id)
