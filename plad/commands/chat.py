@@ -98,7 +98,7 @@ def _obey(talk: Talk, line: str, last: str) -> str:
     """Carry out a command; the prompt that was last asked stays what it was."""
     if line == "/sample":
         talk.drawn = 0 if talk.drawn else 1
-        temperature = talk.models[-1].sampling.temperature
+        temperature = talk.models[-1].drawn.temperature
         click.echo(f"at temperature {temperature:g}, anew each time" if talk.drawn else "at temperature 0")
     elif line == "/likelihood":
         talk.likelihood = not talk.likelihood

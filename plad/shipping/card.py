@@ -80,7 +80,7 @@ def _measured(model: RunModel, run: RunFiles) -> list[Any]:
     from huggingface_hub import EvalResult
 
     results = run.results or {}
-    row = next((row for row in results.get("rows", ()) if row["name"] == model.name), {})
+    row: Any = next((row for row in results.get("rows", ()) if row["name"] == model.name), {})
     judge = (results.get("scorer") or {}).get("name", "a scorer")
     found = []
     for key, (kind, label) in MEASURES.items():
@@ -106,14 +106,11 @@ def _what(model: RunModel, form: str) -> str:
     origin = f"[{base}](https://huggingface.co/{base})" if (base := _base(model)) else _origin(role.model)
     if model.name in ("teacher", "student"):
         return f"The {model.name} of a distillation, before any: {origin}, fine-tuned on the task's references."
-    method = model.recipe.methods[model.name]
+    method: Any = model.recipe.methods[model.name]
     teacher = public(model.recipe.teacher.model.model_dump(mode="json"))
     taught_by = teacher.get("path") or teacher.get("model") or _origin(model.recipe.teacher.model)
     kind = {"adapter": "a LoRA adapter", "gguf": "one GGUF file"}.get(form, "whole weights")
-    return (
-        f"A student ({origin}) distilled from {taught_by} by {method.label} "  # type: ignore[attr-defined]
-        f"with [plad]({PAPER}), as {kind}."
-    )
+    return f"A student ({origin}) distilled from {taught_by} by {method.label} with [plad]({PAPER}), as {kind}."
 
 
 def _results(run: RunFiles, model: RunModel) -> list[str]:

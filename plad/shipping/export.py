@@ -150,7 +150,7 @@ def generation_settings(model: RunModel, formatter: Formatter) -> dict[str, Any]
     """The run's sampling in the words of transformers' generation_config.json."""
     sampling, end = model.sampling, formatter.end_id
     drawn = {"temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k}
-    start = {"decoder_start_token_id": formatter.tokenizer.pad_token_id} if formatter.encoder_decoder else {}
+    start = {"decoder_start_token_id": _first_token(model)} if formatter.encoder_decoder else {}
     return {
         "do_sample": sampling.temperature > 0,
         "max_new_tokens": sampling.max_new_tokens,
@@ -159,6 +159,14 @@ def generation_settings(model: RunModel, formatter: Formatter) -> dict[str, Any]
         **start,
         **(drawn if sampling.temperature > 0 else {}),
     }
+
+
+def _first_token(model: RunModel) -> int:
+    """What a decoder begins with."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.from_pretrained(base_folder(model))
+    return int(config.decoder_start_token_id)
 
 
 def _checked(model: RunModel, out: Path, formatter: Formatter, prompts: Sequence[Prompt]) -> Agreement:
@@ -180,7 +188,7 @@ def _checked(model: RunModel, out: Path, formatter: Formatter, prompts: Sequence
                 **dict.fromkeys(("temperature", "top_p", "top_k")),
             )
         answer = new[0] if formatter.encoder_decoder else new[0, len(ids) :]
-        theirs.append(tokenizer.decode(answer, skip_special_tokens=True).strip())
+        theirs.append(str(tokenizer.decode(answer, skip_special_tokens=True)).strip())
     return compare(asked, ours, theirs, ([formatter.prompt_ids(prompt.prompt) for prompt in asked], rendered))
 
 
@@ -196,7 +204,7 @@ def load_exported(model: RunModel, out: Path) -> Any:
     if not (out / "adapter_config.json").is_file():
         return loader.from_pretrained(out, dtype=dtype).eval()
     base = out / "base" if (out / "base").is_dir() else Path(public_base(model) or "")
-    adapted = PeftModel.from_pretrained(loader.from_pretrained(base, dtype=dtype), str(out)).eval()
+    adapted: Any = PeftModel.from_pretrained(loader.from_pretrained(base, dtype=dtype), str(out)).eval()
     from transformers import GenerationConfig
 
     adapted.generation_config = adapted.base_model.generation_config = GenerationConfig.from_pretrained(out)
@@ -212,8 +220,8 @@ def _rendered(tokenizer: Any, formatter: Formatter, prompt: Prompt) -> list[int]
 
 def rendered_text(tokenizer: Any, prompt: Prompt) -> str:
     """A prompt, sent as a user's message or as the conversation that it is, under the chat template."""
-    plain = isinstance(prompt.prompt, str)
-    messages = [{"role": "user", "content": prompt.prompt}] if plain else [dict(m) for m in prompt.prompt]
+    text = prompt.prompt
+    messages = [{"role": "user", "content": text}] if isinstance(text, str) else [dict(message) for message in text]
     return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
 

@@ -128,7 +128,9 @@ def _tensors(model: Any, kind: Architecture, weights: str) -> Iterator[tuple[str
         stored = GGMLQuantizationType[weights.upper() if array.ndim > 1 else "F32"]
         if stored == GGMLQuantizationType.Q8_0 and array.shape[-1] % 32:
             stored = GGMLQuantizationType.F16  # blocks of 32 numbers
-        yield names.get_name(name, try_suffixes=(".weight", ".bias")), quantize(array, stored), stored
+        if (place := names.get_name(name, try_suffixes=(".weight", ".bias"))) is None:
+            raise PladError(f"a {kind.name} in a GGUF file has no place for {name}. Export it with --to merged.")
+        yield place, quantize(array, stored), stored
 
 
 def _side_by_side(array: Any, heads: int) -> Any:

@@ -38,13 +38,16 @@ def push(model: RunModel, folder: Path, repo_id: str, public: bool) -> str:
         PladError: nobody is logged in, or the hub refuses.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError
 
     api = HfApi()
     try:
         api.create_repo(repo_id, private=not public, exist_ok=True)
         done: Any = api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=headline(model))
-    except (HfHubHTTPError, OSError) as error:
+    except Exception as error:  # of the client, of what it sends with, of the network
+        if str(error).startswith("Invalid metadata"):
+            raise PladError(
+                f"the hub does not take the card: {' '.join(str(error).split())}. Mend --license."
+            ) from None
         status = getattr(getattr(error, "response", None), "status_code", None)
         answered = f"answered {status}" if status else f"was not reached ({type(error).__name__})"
         raise PladError(

@@ -42,6 +42,12 @@ class RunModel:
         return self.recipe.evaluate.sampling or self.recipe.sample
 
     @property
+    def drawn(self) -> Sample:
+        """How it answers where answers are to differ: as evaluated, or as its pairs were drawn where that is greedy."""
+        chosen = self.sampling if self.sampling.temperature > 0 else self.recipe.sample
+        return chosen.model_copy(update={"samples": 1})
+
+    @property
     def dtype(self) -> Any:
         """The precision that the recipe names for it."""
         return dtype_of(self.recipe, self.name)

@@ -113,3 +113,30 @@ def test_the_command_tells_what_was_compared(sharp_run: Path, tmp_path: Path) ->
     found = plad("export", sharp_run, tmp_path / "out", "--model", "student", "--prompts", 2, "--json")
     told = json.loads(found.stdout)
     assert told["check"] == {"prompts": 2, "equal": 2, "alike": 2, "first": None, "share": 1.0}
+
+
+def test_an_encoder_decoder_is_asked_without_a_chat_template(copy_of_sharp: Callable[[], Path], tmp_path: Path) -> None:
+    import torch
+
+    from plad.models import ScratchModel
+    from plad.models.load import load_folder
+
+    folder = copy_of_sharp()
+    tokenizer = load_folder(folder / "models/student")[1]
+    spec = ScratchModel(architecture="t5", width=16, layers=1, heads=2, vocabulary=320)
+    model = spec.model(tokenizer, 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) / 2)
+    model.save_pretrained(folder / "models/student")
+    text = (folder / "recipe.yaml").read_text()
+    start = text.index("student:\n")
+    (folder / "recipe.yaml").write_text(
+        text[:start] + text[start:].replace("architecture: llama", "architecture: t5", 1)
+    )
+    found = export(find_model(folder, "student"), "merged", tmp_path / "out", prompts=4).agreement
+    assert found is not None
+    assert (found.equal, found.alike) == (4, 4)
+    assert json.loads((tmp_path / "out/generation_config.json").read_text())["decoder_start_token_id"] == 0
+    with pytest.raises(PladError, match="but student is a t5"):
+        export(find_model(folder, "student"), "gguf", tmp_path / "m.gguf", prompts=0)
