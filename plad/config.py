@@ -476,6 +476,12 @@ class Recipe(Spec):
         return self.sample.model_copy(update={"samples": own or self.sample.samples})
 
     @property
+    def trackers(self) -> list[str]:
+        """Who follows one training or another."""
+        trainings = (self.teacher.sft, self.student.sft, self.distill)
+        return list(dict.fromkeys(name for training in trainings if training for name in training.report_to))
+
+    @property
     def scores_pairs(self) -> bool:
         """Whether pairs.scorer is used at all."""
         return bool(self._needing_scores) or self.pairs.real_share > 0 or self.pairs.positives == "best"

@@ -24,6 +24,7 @@ from plad.launching import Leader, Place, Work, follow, gpus, place_of, train_in
 from plad.methods import Method, Text, answered_by
 from plad.progress import Display
 from plad.runs import Run, describe_path, fingerprint, link, timed
+from plad.tracking import check_installed
 from plad.training.launch import Launch
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
@@ -139,6 +140,8 @@ def run(
             _tell(run, tasks, todo, set(force), display)
             run.drop_workspaces({task.name: marks[task.name] for task in todo})
             due = _only(tasks, todo, only) if only else todo
+            if any(task.stage in ("sft", "distill") for task in due):
+                check_installed(recipe.trackers)
             if due:
                 run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
@@ -182,7 +185,7 @@ def _check(recipe: Recipe, data: Mapping[str, Any]) -> Task:
 
 
 def _determining(data: dict[str, Any]) -> dict[str, Any]:
-    """A recipe without what changes no answer: how hard a server is pressed, and what it may cost.
+    """A recipe without what changes no answer: how hard a server is pressed, what it may cost, and who follows.
 
     Left out is also how many answers the teacher gives, which its training does not depend on, and what recipes that
     were run before did not have, where it has no say.
@@ -195,7 +198,12 @@ def _determining(data: dict[str, Any]) -> dict[str, Any]:
     if chosen["audit"] is None:
         del chosen["audit"]
     prompts = {"prompt": _as_shown(data["prompt"]), "teacher_prompt": _as_shown(data["teacher"]["prompt"])}
-    return data | {"teacher": teacher | {"model": model}, "student": student, "pairs": chosen, **prompts}
+    data = data | {"teacher": teacher | {"model": model}, "student": student, "pairs": chosen, **prompts}
+    data["distill"] = data["distill"] | {"report_to": []}
+    for name in ("teacher", "student"):
+        if data[name]["sft"]:
+            data[name] = data[name] | {"sft": data[name]["sft"] | {"report_to": []}}
+    return data
 
 
 def _as_shown(prompt: Mapping[str, Any] | None) -> dict[str, Any] | None:

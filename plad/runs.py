@@ -10,6 +10,8 @@ logits/TEXT/             what the teacher says along the text that white-box met
 pairs.jsonl, pairs.json  the preference pairs and how many were dropped, by reason
 rounds/K/, rounds.json   of training in rounds: each one's answers, pairs and validation (EvalRow), and which was kept;
                          its model is models/NAME@K
+logs/                    what TensorBoard and offline trackers keep of each training, where the recipe names one
+exports/                 models as `plad serve` gave them to a server
 judge/                   the trained scorer and its held-out accuracy
 scores.sqlite            what scorers and judges have said, so that nothing is scored or asked twice
 evaluation/NAME.jsonl    what a model answered on the test split, scored (EvalRow); results.json sums it up

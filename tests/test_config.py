@@ -146,7 +146,11 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         ("a..b=1", "--set takes KEY=VALUE, such as distill.loss.margin=0.5, but this is 'a..b=1'."),
         ("name.x=1", '--set name.x=1: name is "tiny" in the recipe and has no keys of its own.'),
         ("seed=[", "--set seed=[: the value is not YAML ("),
-        ("distill.report_to=wandb", 'distill.report_to: must be a list, but is "wandb".'),
+        ("distill.report_to=3", "distill.report_to: must be a list, but is 3."),
+        (
+            "distill.report_to=wand",
+            "distill.report_to.0: must be 'tensorboard', 'wandb', 'mlflow' or 'trackio', but is ",
+        ),
         (
             "distill.loss.type=margin",
             "distill.loss: a loss of type margin needs scores, but pairs.scorer is null. Name a scorer there (such as "

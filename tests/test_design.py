@@ -15,7 +15,7 @@ PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
     {"errors", "progress", "database", "changes", "repetition", "interrupt"},  # import nothing of ours
-    {"spec", "records", "speed", "presets"},
+    {"spec", "records", "speed", "presets", "tracking"},
     {"template"},
     {"runs", "report"},
     {"data", "models", "losses", "status"},
@@ -26,7 +26,7 @@ LEVELS: list[set[str]] = [
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
-    {"comparing"},
+    {"comparing", "shipping"},
     {"pipeline", "estimate"},
     {"studies"},
     {"commands"},
@@ -44,7 +44,7 @@ ONLY: dict[str, set[str]] = {
     "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
     "watching": {"errors", "report", "status"},
     "evaluation": {"errors", "records", "repetition", "scoring"},
-    "training": {"errors", "interrupt", "repetition", "spec", "records", "losses", "models"},
+    "training": {"errors", "interrupt", "repetition", "spec", "records", "losses", "models", "tracking"},
     "methods": {"errors", "spec", "losses"},  # says what is learnt from, and finds nothing itself
     "generation": {
         "database",
@@ -66,8 +66,10 @@ ONLY: dict[str, set[str]] = {
         "progress",
         "runs",
         "stages",
+        "tracking",
         "training",  # of it: how many processes train
     },
+    "tracking": {"errors"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

@@ -15,6 +15,7 @@ from plad.scoring.verdict import doubt_shares, doubts
 from plad.stages.context import Context
 from plad.stages.judge import judge_of, remembered
 from plad.stages.sample import answer_prompts, one_each
+from plad.stages.track import tell_results
 
 
 def answer(context: Context, name: str) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
         f"In the training of {labels[name]} {sentence}" for name in names for sentence in _trained_with(context, name)
     ]
     write_json(context.run.path("evaluation", "results.json"), results)
+    tell_results(context, results)
     return {"n": results["n"]}
 
 

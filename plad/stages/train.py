@@ -14,6 +14,7 @@ from plad.models.quantise import count
 from plad.stages.context import Context
 from plad.stages.models import publish_model, source_of
 from plad.stages.room import told_what_helps, ways_to_train
+from plad.stages.track import followed, tracked_id
 
 
 def train_model(
@@ -47,7 +48,11 @@ def train_model(
     # Before training, which may divide the model over processes.
     parameters, trainable = count(model), sum(p.numel() for p in model.parameters() if p.requires_grad)
     weights: list[dict[str, Any]] = []
-    with context.display.bar(f"training {name}", None) as advance, peak_memory() as peak:
+    with (
+        followed(context, name, settings) as trackers,
+        context.display.bar(f"training {name}", None) as advance,
+        peak_memory() as peak,
+    ):
 
         def show(done: int, total: int, logged: Mapping[str, float]) -> None:
             advance(done, {key: logged[key] for key in ("loss", "accuracy") if key in logged}, total)
@@ -71,12 +76,14 @@ def train_model(
                     guard=data["guard"](model) if "guard" in data else None,
                     warn=lambda sentence: context.display.say(f"  {name}: {sentence}"),
                     gathered=weights.append,
+                    trackers=trackers,
                 )
         except PladError as error:
             raise type(error)(f"{name}: {error}") from error
     _check_finite(name, summary, settings)
     publish_model(context, model, tokenizer, name, *weights)
     summary |= {"trainable": trainable, "examples": len(data["train"])}
+    summary |= {"tracked": tracked_id(context)} if settings.report_to else {}
     return summary | {"memory": peak[0], "parameters": parameters}
 
 

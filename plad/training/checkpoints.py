@@ -70,3 +70,9 @@ def _written_by(checkpoint: Path) -> str:
     if any(checkpoint.glob("pytorch_model_fsdp*")):
         return "FSDP"
     return "DEEPSPEED" if (checkpoint / "latest").is_file() else "ddp"
+
+
+def last_step(folder: Path) -> int:
+    """The optimiser step to go on from; 0 where there is none."""
+    found = last_whole(folder)
+    return int(Path(found).name.removeprefix("checkpoint-")) if found else 0

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from plad import interrupt
 from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.spec import Spec
+from plad.tracking import Tracker
 from plad.training.checkpoints import check_goes_on, last_whole
 from plad.training.examples import Examples
+from plad.training.following import following
 from plad.training.processes import any_of
 from plad.training.watch import concerns
 
@@ -42,7 +44,15 @@ class Optimisation(Spec):
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(100, ge=1, description="optimiser steps between checkpoints to resume from")
     log_every: int = Field(10, ge=1)
-    report_to: tuple[str, ...] = Field((), description="trackers of transformers: tensorboard, wandb, mlflow, trackio")
+    report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = Field(
+        (), description="trackers that follow the training, and hear what its evaluation came to"
+    )
+
+    @field_validator("report_to", mode="before")
+    @classmethod
+    def _one_or_none(cls, names: Any) -> Any:
+        """One name by itself, or `none`, as transformers takes them."""
+        return {"none": ()}.get(names, (names,)) if isinstance(names, str) else names
 
 
 def train(
@@ -62,6 +72,7 @@ def train(
     guard: Guarding | None = None,
     warn: Callable[[str], None] | None = None,
     gathered: Callable[[dict[str, Any]], None] | None = None,
+    trackers: Mapping[str, Tracker] | None = None,
 ) -> dict[str, Any]:
     """Train `model` in place; checkpoints go to `folder` and a later call with the same folder continues there.
 
@@ -74,6 +85,7 @@ def train(
         warn: told, once each, what looks wrong in the curve so far.
         gathered: given the trained weights by name, whole, where `model` is divided over processes (FSDP, DeepSpeed)
             and so cannot be saved as it is; only the first process gets them all.
+        trackers: hear by their names what is logged; one that fails is told of and left out.
 
     Raises:
         PladError: the loss is no longer a finite number; what it was computed of is kept in `folder`. Or the checkpoint
@@ -98,7 +110,12 @@ def train(
         teacher=teacher,
         text=text,
         max_new_tokens=max_new_tokens,
-        callbacks=[_curve(folder / "history.jsonl"), *([guard] if guard else []), _callback(progress, warn)],
+        callbacks=[
+            _curve(folder / "history.jsonl"),
+            *([guard] if guard else []),
+            *([following(trackers, warn)] if trackers else []),
+            _callback(progress, warn),
+        ],
     )
     _quieten(trainer)
     if trainer.sharded and guard:
@@ -185,7 +202,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         save_total_limit=2,
         logging_steps=settings.log_every,
         logging_first_step=True,
-        report_to=list(settings.report_to) or "none",
+        report_to="none",  # its callbacks would write into the workspace, and know neither run nor task
         seed=seed,
         disable_tqdm=True,
         use_cpu=on_cpu,

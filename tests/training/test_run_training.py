@@ -26,14 +26,13 @@ SETTINGS = Optimisation(batch_size=4, device_tokens=40, max_steps=7, checkpoint_
 
 
 def run(
-    folder: Path, progress: Any = None, settings: Optimisation = SETTINGS, warn: Any = None
+    folder: Path, progress: Any = None, settings: Optimisation = SETTINGS, warn: Any = None, trackers: Any = None
 ) -> tuple[Any, dict[str, Any]]:
     student = model()
     examples, held_out = Examples(make_examples(17)), Examples(make_examples(5, seed=1))
     loss = RankingCalibration()
-    return student, train(
-        student, letters(), examples, loss, settings, folder, 3, validation=held_out, progress=progress, warn=warn
-    )
+    told = {"progress": progress, "warn": warn, "trackers": trackers}
+    return student, train(student, letters(), examples, loss, settings, folder, 3, validation=held_out, **told)
 
 
 def test_a_crash_leaves_no_trace(tmp_path: Path) -> None:
@@ -118,3 +117,29 @@ def test_arguments_reach_the_trainer(tmp_path: Path) -> None:
     assert (made.per_device_train_batch_size, made.gradient_accumulation_steps) == (8, 1)
     assert made.warmup_steps == 1  # a tenth of 3 × 5 steps
     assert (made.num_train_epochs, made.lr_scheduler_type, made.seed) == (3, "cosine", 11)
+
+
+class Listener:
+    """A tracker that keeps what it hears until a step at which it breaks."""
+
+    def __init__(self, breaks_at: int | None = None):
+        self.breaks_at, self.heard = breaks_at, []
+
+    def log(self, values: dict[str, float], step: int) -> None:
+        if step == self.breaks_at:
+            raise ConnectionError("http://user:password@tracker")
+        self.heard.append((step, values))
+
+
+def test_a_tracker_hears_what_the_curve_has_and_one_that_breaks_costs_nothing_else(tmp_path: Path) -> None:
+    whole, breaking, warned = Listener(), Listener(breaks_at=3), []
+    followed, summary = run(tmp_path / "one", warn=warned.append, trackers={"mlflow": breaking, "wandb": whole})
+    alone, expected = run(tmp_path / "two")
+    assert summary == expected
+    assert all(torch.equal(a, b) for a, b in zip(followed.parameters(), alone.parameters(), strict=True))
+    curve = [json.loads(line) for line in (tmp_path / "one" / "history.jsonl").read_text().splitlines()]
+    losses = [(row["step"], row["loss"]) for row in curve if "loss" in row]
+    assert [(step, values["train/loss"]) for step, values in whole.heard if "train/loss" in values] == losses
+    assert [values["eval/loss"] for _, values in whole.heard if "eval/loss" in values] == [summary["eval_loss"]]
+    assert [step for step, _ in breaking.heard] == [1]
+    assert warned == ["mlflow failed (ConnectionError) and follows this training no more."]
