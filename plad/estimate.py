@@ -153,7 +153,7 @@ class _Estimate:
         return found
 
     def _count(self, name: str, model: Any) -> Formatter:
-        tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train)
+        tokenizer = model.tokenizer([f"{prompt.text}\n{prompt.reference}" for prompt in self.data.train])
         formatter = self.recipe.prompt.bind(tokenizer, model.shape().encoder_decoder)
         self.weights[name] = model.parameters(tokenizer)
         self.lengths[name] = _lengths(formatter, self.data)

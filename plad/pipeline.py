@@ -21,7 +21,9 @@ from plad.config import Recipe
 from plad.errors import PladError, nearest
 from plad.methods import Method, Text, answered_by
 from plad.progress import Display
+from plad.remote import mirrored
 from plad.runs import Run, describe_path, fingerprint, link, timed
+from plad.urls import Remote, is_url
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
@@ -103,12 +105,14 @@ def run(
     only: str | None = None,
     force: Iterable[str] = (),
     beside: Sequence[Path] = (),
+    url: str | None = None,
 ) -> Run:
     """Run what is not done yet; with `only`, one stage, for which those before it must be done.
 
     Args:
         force: stages to run again whatever the folder records.
         beside: other run folders; what one of them has done from equal settings, or scored, is taken from there.
+        url: where each finished task is copied, and what is missing in `folder` is taken from.
 
     Raises:
         PladError: the folder is in use or of a newer plad, a name is no stage, an earlier stage is missing, or the
@@ -119,7 +123,12 @@ def run(
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
     run = Run(folder, beside)
-    with _room_on_disk(folder), run.lock(), interrupt.step_by_step():
+    with (
+        _room_on_disk(folder),
+        run.lock(),
+        interrupt.step_by_step(),
+        mirrored(run, url, display.say) as mirror,
+    ):
         _greet(run, recipe.seed, display)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
@@ -128,14 +137,17 @@ def run(
             _tell(run, tasks, todo, set(force), display)
             run.drop_workspaces({task.name: marks[task.name] for task in todo})
             due = _only(tasks, todo, only) if only else todo
+            mirror.fetch(*_wanted(tasks, due))
             if due:
                 run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
                 interrupt.check()
                 # Its followers are forgotten with it: should this process end here, they are still due.
                 run.begin(task.name, [other.name for other in tasks if task.name in other.after])
+                mirror.note()
                 if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
                     _execute(run, recipe, task, marks[task.name], display)
+                mirror.finish(task.outputs)
     return run
 
 
@@ -206,8 +218,12 @@ def _asked(recipe: Recipe, data: Mapping[str, Any], name: str) -> dict[str, Any]
     if name != "teacher" or not recipe.teacher.text_only:
         return {}
     path = getattr(recipe.teacher.model, "path", None)
-    files = describe_path(Path(path)) if path else None
+    files = _described(path) if path else None
     return {"teacher": data["teacher"]["model"], "prompt": data["prompt"], "files": files}
+
+
+def _described(path: str | Path) -> Any:
+    return Remote(str(path)).describe() if is_url(path) else describe_path(Path(path))
 
 
 def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
@@ -218,7 +234,7 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "prompt": data["prompt"],
         "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
-        "files": [describe_path(Path(file)) for file in files if file],
+        "files": [_described(file) for file in files if file],
     }
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
@@ -425,6 +441,15 @@ def _why_again(run: Run, task: Task, force: set[str]) -> str | None:
     differing = changes(record.get("settings", {}), task.settings)
     told = "; ".join(f"{key}: {old} → {new}" for key, old, new in differing)
     return told or run.amiss(task.outputs, record.get("sizes", {}))
+
+
+def _wanted(tasks: Sequence[Task], due: Sequence[Task]) -> tuple[list[str], bool]:
+    """The tasks whose outputs the due ones read, and whether what a person looks at is all that is wanted of them."""
+    after = {task.name: task.after for task in tasks}
+    wanted = [task.name for task in due] or ["evaluate/results", "report"]
+    for name in wanted:
+        wanted += [before for before in after.get(name, ()) if before not in wanted]
+    return wanted, all(task.stage == "report" or task.name == "evaluate/results" for task in due)
 
 
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:

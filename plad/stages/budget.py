@@ -81,7 +81,7 @@ def steps_and_cost(
     shared = context.recipe.distill
     settings = shared.settings_of(method)
     sizes = _sizes(context)
-    paired = from_pairs(pairs, formatter, RankingCalibration())
+    paired = from_pairs(pairs, formatter, RankingCalibration(), context.workspace / ".counted.jsonl")
     steps = _steps(settings, paired)
     own = cost(sizes, settings, loss, data, text, _answers(context, sizes, formatter, answered_by))
     if shared.equal == "compute":

@@ -40,7 +40,7 @@ def train_student(
     formatter = formatter_of(recipe.prompt, tokenizer, model)
     data: dict[str, Any] = {"train": examples_of(context, method.learns_from, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:
-        data["text"] = from_references(context.prompts("train"), formatter)
+        data["text"] = from_references(context.prompts("train"), formatter, context.workspace / ".text.jsonl")
     # Beyond the first round the teacher's answers are those of the first, and the student's count with its pairs.
     answered_by = method.answered_by if start == "student" else ()
     text = data.get("text")

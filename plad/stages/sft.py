@@ -21,5 +21,8 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
     if role.sft is None:
         return publish_model(context, model, tokenizer, name)
     formatter = formatter_of(context.recipe.prompt, tokenizer, model)
-    data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
+    data = {
+        part: from_references(context.prompts(part), formatter, context.workspace / f".{part}.jsonl")
+        for part in ("train", "validation")
+    }
     return train_model(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)
