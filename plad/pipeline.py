@@ -445,8 +445,10 @@ def _why_again(run: Run, task: Task, force: set[str]) -> str | None:
 
 def _wanted(tasks: Sequence[Task], due: Sequence[Task]) -> tuple[list[str], bool]:
     """The tasks whose outputs the due ones read, and whether what a person looks at is all that is wanted of them."""
+    if not due:
+        return ["evaluate/results", "report"], True
     after = {task.name: task.after for task in tasks}
-    wanted = [task.name for task in due] or ["evaluate/results", "report"]
+    wanted = [task.name for task in due]
     for name in wanted:
         wanted += [before for before in after.get(name, ()) if before not in wanted]
     return wanted, all(task.stage == "report" or task.name == "evaluate/results" for task in due)

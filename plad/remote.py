@@ -21,7 +21,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -125,6 +125,7 @@ def looked_at(url: str) -> Path:
         PladError: there is no run.
     """
     run, place = Run(folder_of(url)), Place(url)
+    run.path(LEASE).unlink(missing_ok=True)
     if run.held:  # this machine works on it: nothing there is newer
         return run.folder
     there = place.sizes()
@@ -219,13 +220,16 @@ class Mirror(Nowhere):
     def alive(self) -> Iterator[None]:
         """Copy work in progress every now and then, and in the end; then the lease is given back."""
         over = threading.Event()
-        keeper = threading.Thread(target=self._go_on, args=(over,), daemon=True, name="plad-mirror")
-        keeper.start()
+        # Apart, so that a copy that takes long does not look like silence.
+        threads = [threading.Thread(target=_every, args=(over, work), daemon=True) for work in (self._live, self._keep)]
+        for thread in threads:
+            thread.start()
         try:
             yield
         finally:
             over.set()
-            keeper.join()
+            for thread in threads:
+                thread.join()
             with self._lock:
                 if self.place.read_json(LEASE).get("owner") == self.owner:
                     self._keep_said()
@@ -233,17 +237,15 @@ class Mirror(Nowhere):
                     self._keep_work()
                     self._beat(released=True)
 
-    def _go_on(self, over: threading.Event) -> None:
-        while not over.wait(EVERY_S):
-            # A store that is not reached for a while costs nothing but a copy.
-            try:
-                with self._lock:
-                    self._check_lease()
-                    self._keep_said()
-                    self._keep_work()
-                    self._beat()
-            except PladError:
-                continue
+    def _live(self) -> None:
+        self._check_lease()
+        self._beat()
+
+    def _keep(self) -> None:
+        with self._lock:
+            self._check_lease()
+            self._keep_said()
+            self._keep_work()
 
     def _keep_said(self) -> None:
         """Copy answers and scores."""
@@ -314,6 +316,13 @@ def mirrored(run: Run, url: str | None, say: Say) -> Iterator[Nowhere]:
     mirror.catch_up()
     with mirror.alive():
         yield mirror
+
+
+def _every(over: threading.Event, work: Callable[[], None]) -> None:
+    """Do it now and then. A store that is not reached for a while costs nothing but a copy."""
+    while not over.wait(EVERY_S):
+        with suppress(PladError, OSError, sqlite3.Error):
+            work()
 
 
 class _Copy:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from plad.errors import PladError
 
@@ -65,10 +66,12 @@ def connected(url: str) -> tuple[Any, str]:
     """The file system of an URL, and the path in it. Listings are never remembered: others write there too.
 
     Raises:
-        PladError: nobody here speaks its protocol.
+        PladError: nobody here speaks its protocol, or a password stands in it.
     """
     from fsspec.core import url_to_fs
 
+    if urlsplit(url).password is not None:
+        raise PladError("credentials have no place in an URL, which is kept in files. Set those of the environment.")
     protocol = url.partition("://")[0]
     options: dict[str, Any] = {"auto_mkdir": True} if protocol in ("file", "local") else {}
     if protocol in EXTRAS:

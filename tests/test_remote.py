@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +60,9 @@ def here(url: str) -> Run:
     return Run(folder_of(url))
 
 
-def lease(owner: str, beat: int, released: bool = False) -> bytes:
-    about = {"owner": owner, "who": f"process 7 on {owner}", "beat": beat, "released": released, "wrote": owner}
-    return json.dumps(about | {"at": "2026-01-01T00:00:00+00:00"}).encode()
+def lease(owner: str, beat: int, at: str = "2026-01-01T00:00:00+00:00") -> bytes:
+    about = {"owner": owner, "who": f"process 7 on {owner}", "beat": beat, "released": False, "wrote": owner}
+    return json.dumps(about | {"at": at}).encode()
 
 
 @pytest.mark.parametrize("form", ["memory://place/run", "file://{}/place/run"])
@@ -156,6 +157,31 @@ def test_a_silent_machine_is_waited_for_and_given_up(
     assert time.monotonic() - started >= 0.5
     assert any("process 7 on other did not give it back" in line for line in told.lines)
     assert told.worked == ["prepare/check", "prepare"]
+
+
+def test_who_looks_at_a_run_sees_who_works_on_it(tiny_recipe: Path, url: str, machine: Callable[[str], None]) -> None:
+    prepared(tiny_recipe, url)
+    assert status(looked_at(url)).state == "partly done"
+    Place(url).write(LEASE, lease("other", 1, datetime.now(UTC).isoformat()))
+    machine("second")
+    for _ in range(2):  # the second look is as fresh
+        found = status(looked_at(url))
+        assert (found.state, found.reason) == ("running", "process 7 on other")
+    Place(url).write(LEASE, lease("other", 1))
+    assert status(looked_at(url)).state == "partly done", "silent for months"
+
+
+def test_a_copy_that_takes_long_is_no_silence(tmp_path: Path, url: str, machine: Callable[[str], None]) -> None:
+    with mirrored(Run(tmp_path), url, print) as mirror, mirror._lock:  # type: ignore[attr-defined]
+        before = Place(url).read_json(LEASE)["beat"]
+        time.sleep(0.5)
+        assert Place(url).read_json(LEASE)["beat"] >= before + 2
+
+
+def test_a_password_in_an_url_is_refused_unsaid() -> None:
+    with pytest.raises(PladError, match="credentials have no place in an URL") as told:
+        Place("ftp://me:hunter2@host/run")
+    assert "hunter2" not in str(told.value)
 
 
 def test_a_machine_that_was_given_up_stops(tmp_path: Path, url: str, machine: Callable[[str], None]) -> None:

@@ -32,6 +32,12 @@ class RunPath(click.ParamType):
 
         return looked_at(str(value))
 
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """The shell's own completion of files."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
 
 overriding = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting. Repeatable."

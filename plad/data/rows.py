@@ -56,7 +56,8 @@ def read_hub(hub: str, *, name: str | None, data_dir: str | None, split: str, re
 
 def _files(path: str) -> Sequence[Path | Remote]:
     if is_url(path):
-        return _checked(path, [file for file in Remote(path).files() if "*" in path or _suffix(file) in _READERS])
+        found = Remote(path).files()
+        return _checked(path, [f for f in found if "*" in path or f.url == path or _suffix(f) in _READERS])
     expanded = Path(path).expanduser()
     if expanded.is_file():
         candidates = [expanded]
