@@ -203,7 +203,7 @@ class Lines(Sequence[T], Generic[T]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[T]: ...
     def __getitem__(self, index: int | slice) -> T | Sequence[T]:
-        if isinstance(index, int):
+        if not isinstance(index, slice):
             place = range(self._first, self._end)[index]
             return next(self._read(place, place + 1))
         places = range(self._first, self._end)[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tracemalloc
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -50,7 +51,8 @@ def context(recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A run with so many prompts to distil on, handed over a hundred at a time."""
     models: dict[str, AtOnce] = {}
     monkeypatch.setattr(answers, "AT_ONCE", 100)
-    monkeypatch.setattr("plad.stages.pair.AT_ONCE", 100)
+    # By name: the package has the stage of that name in the module's place.
+    monkeypatch.setattr(sys.modules["plad.stages.pair"], "AT_ONCE", 100)
     monkeypatch.setattr(
         Answering, "_generator", lambda self, run, recipe, name, dtype: models.setdefault(name, AtOnce(name))
     )
