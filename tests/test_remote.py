@@ -6,7 +6,8 @@ A machine here is a process with a cache folder of its own; the URL is a folder 
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_run import RECIPE, REPORTS, TASKS, Recorder, differing, write_recipe
+from tiny_run import RECIPE, REPORTS, TASKS, Recorder, differing, offline, write_recipe
 
 from plad import remote
 from plad.config import load_recipe
@@ -258,35 +259,6 @@ def test_there_is_no_run(url: str) -> None:
         looked_at(url)
 
 
-class Dying(Recorder):
-    """Ends the process, without a goodbye, at a sign of progress under a label."""
-
-    def __init__(self, label: str, at: int):
-        super().__init__()
-        self.label, self.left = label, at
-
-    @contextmanager
-    def bar(self, label: str, total: int | None) -> Iterator[Any]:
-        def advance(done: int, values: Any, total: int | None = None) -> None:
-            if label == self.label:
-                self.left -= 1
-                if not self.left:
-                    time.sleep(1)  # the mirror's time, for what is done so far
-                    os._exit(9)
-
-        yield advance
-
-
-def dies(recipe: Path, url: str, label: str, at: int) -> None:
-    """A process that works on the run and is killed."""
-    if not (child := os.fork()):
-        try:
-            run(load_recipe(recipe), folder_of(url), Dying(label, at), url=url)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-
-
 @pytest.mark.slow
 def test_killed_on_two_machines_it_ends_on_a_third_as_if_nothing_had_been(
     tmp_path: Path, url: str, machine: Callable[[str], None]
@@ -294,10 +266,10 @@ def test_killed_on_two_machines_it_ends_on_a_third_as_if_nothing_had_been(
     recipe = write_recipe(tmp_path / "task", RECIPE.replace("max_steps: 4", "max_steps: 4, checkpoint_every: 1"))
     machine("undisturbed")
     alone = run(load_recipe(recipe), tmp_path / "alone", Recorder())
-    machine("first")
-    dies(recipe, url, "sampling sample teacher", 9)
-    machine("second")
-    dies(recipe, url, "training plad", 3)
+    lost = [str(tmp_path / "first"), "sampling sample teacher", "9", str(tmp_path / "second"), "training plad", "3"]
+    command = [sys.executable, str(Path(__file__).with_name("dying.py")), str(recipe), url, *lost]
+    done = subprocess.run(command, capture_output=True, text=True, env=offline())
+    assert done.returncode == 0, done.stderr
     machine("third")
     steps: list[int] = []
 
