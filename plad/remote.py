@@ -82,14 +82,14 @@ class Place:
             raise PladError(f"{self.url}/{name} is damaged ({error}). Delete it to go on without it.") from None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file."""
-        with told(f"{self.url}/{name}"):
-            self._system.pipe_file(self._path(name), content)
+        """Write a file, whole or not at all."""
+        with self._written(name) as path:
+            self._system.pipe_file(path, content)
 
     def put(self, file: Path, name: str) -> None:
-        """Copy a file there."""
-        with told(f"{self.url}/{name}"):
-            self._system.put_file(str(file), self._path(name))
+        """Copy a file there, whole or not at all."""
+        with self._written(name) as path:
+            self._system.put_file(str(file), path)
 
     def get(self, name: str, file: Path) -> None:
         """Copy a file here, whole or not at all."""
@@ -107,6 +107,15 @@ class Place:
                     self._system.rm_file(self._path(name))
                 except FileNotFoundError:
                     continue
+
+    @contextmanager
+    def _written(self, name: str) -> Iterator[str]:
+        """Where to write a file. A store of objects shows it when it is whole; on a disk it is renamed then."""
+        path, renamed = self._path(name), "file" in self._system.protocol
+        with told(f"{self.url}/{name}"):
+            yield f"{path}~" if renamed else path
+            if renamed:
+                self._system.mv(f"{path}~", path)
 
     def _path(self, name: str) -> str:
         return f"{self._root}/{name}".rstrip("/")

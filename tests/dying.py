@@ -1,8 +1,7 @@
 """Machines that are lost: `python dying.py RECIPE URL CACHE LABEL N [CACHE LABEL N …]`.
 
-Each machine, with a cache folder of its own, works on the run behind the URL and is gone at the N-th sign of progress under
-a label, without a goodbye. All are children of one process that has trained nothing, since torch does not survive a fork
-after that.
+Each machine, with a cache folder of its own, works on the run behind the URL and is gone, without a goodbye, at its Nth
+sign of progress under a label. All are children of one process that has trained nothing: torch survives no other fork.
 """
 
 from __future__ import annotations
