@@ -12,7 +12,7 @@ from plad.models.load import Precision
 from plad.records import Generation, Prompt, blocks
 from plad.runs import Run
 
-AT_ONCE = 8192
+AT_ONCE = 4096
 """Prompts that a generator is handed together, and that are in memory until they are answered."""
 
 
