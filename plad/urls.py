@@ -45,7 +45,8 @@ class Remote:
         """
         with told(self.url):
             system, path = connected(self.url)
-            return system.open(path, mode)  # type: ignore[no-any-return]
+            opened: IO[Any] = system.open(path, mode)
+            return opened
 
     def describe(self) -> list[Any]:
         """URL, size and version: enough to notice an edit."""

@@ -71,7 +71,7 @@ class Pairing:
         """The pairs of a prompt, of its samples in the order of their numbers."""
         good = teacher[0] if teacher else None
         unclean = self._unclean(prompt, good)
-        answers: Sequence[Generation | None] = (student or [None])[: None if self.every else 1]
+        answers: list[Generation | None] = [*student[: None if self.every else 1]] if student else [None]
         reasons = [unclean or _reason(good, bad) for bad in answers]
         usable: dict[str, Generation] = {}
         for bad, reason in zip(answers, reasons, strict=True):
