@@ -23,9 +23,11 @@ from plad.errors import PladError, nearest
 from plad.launching import Leader, Place, Work, follow, gpus, place_of, train_in_processes
 from plad.methods import Method, Text, answered_by
 from plad.progress import Display
+from plad.remote import mirrored
 from plad.runs import Run, describe_path, fingerprint, link, timed
 from plad.tracking import check_installed
 from plad.training.launch import Launch
+from plad.urls import Remote, is_url
 
 STAGES = ("prepare", "sft", "sample", "pair", "distill", "evaluate", "report")
 
@@ -108,12 +110,14 @@ def run(
     only: str | None = None,
     force: Iterable[str] = (),
     beside: Sequence[Path] = (),
+    url: str | None = None,
 ) -> Run:
     """Run what is not done yet; with `only`, one stage, for which those before it must be done.
 
     Args:
         force: stages to run again whatever the folder records.
         beside: other run folders; what one of them has done from equal settings, or scored, is taken from there.
+        url: where each finished task is copied, and what is missing in `folder` is taken from.
 
     Raises:
         PladError: the folder is in use or of a newer plad, a name is no stage, an earlier stage is missing, or the
@@ -131,7 +135,18 @@ def run(
         _help(run, launch, place, display)
         return run
     leader = Leader(launch, place)
-    with _room_on_disk(folder), run.lock(), interrupt.step_by_step(), leader.until_the_end():
+    if url and launch.nodes > 1:
+        raise PladError(
+            f"several machines train on one run folder that all of them see, but the run is kept at {url}. "
+            "Name a folder on a disk that they share, or set launch.nodes to 1."
+        )
+    with (
+        _room_on_disk(folder),
+        run.lock(),
+        interrupt.step_by_step(),
+        leader.until_the_end(),
+        mirrored(run, url, display.say) as mirror,
+    ):
         _greet(run, recipe.seed, display)
         tasks = plan(recipe)
         marks = fingerprints(tasks, recipe.seed)
@@ -142,14 +157,17 @@ def run(
             due = _only(tasks, todo, only) if only else todo
             if any(task.stage in ("sft", "distill") for task in due):
                 check_installed(recipe.trackers)
+            mirror.fetch(*_wanted(tasks, due))
             if due:
                 run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
                 interrupt.check()
                 # Its followers are forgotten with it: should this process end here, they are still due.
                 run.begin(task.name, [other.name for other in tasks if task.name in other.after])
+                mirror.note()
                 if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
                     _execute(run, recipe, task, marks[task.name], display, leader)
+                mirror.finish(task.outputs)
     return run
 
 
@@ -264,8 +282,12 @@ def _asked(recipe: Recipe, data: Mapping[str, Any], name: str) -> dict[str, Any]
     if name != "teacher" or not recipe.teacher.text_only:
         return {}
     path = getattr(recipe.teacher.model, "path", None)
-    files = describe_path(Path(path)) if path else None
+    files = _described(path) if path else None
     return {"teacher": data["teacher"]["model"], "prompt": _prompt_of(data, "teacher"), "files": files}
+
+
+def _described(path: str | Path) -> Any:
+    return Remote(str(path)).describe() if is_url(path) else describe_path(Path(path))
 
 
 def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
@@ -276,7 +298,7 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "prompt": data["prompt"],
         "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
-        "files": [describe_path(Path(file)) for file in files if file],
+        "files": [_described(file) for file in files if file],
         **({} if recipe.teacher.text_only else _own_prompt(data)),
     }
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
@@ -490,6 +512,17 @@ def _why_again(run: Run, task: Task, force: set[str]) -> str | None:
     differing = changes(record.get("settings", {}), task.settings)
     told = "; ".join(f"{key}: {old} → {new}" for key, old, new in differing)
     return told or run.amiss(task.outputs, record.get("sizes", {}))
+
+
+def _wanted(tasks: Sequence[Task], due: Sequence[Task]) -> tuple[list[str], bool]:
+    """The tasks whose outputs the due ones read, and whether what a person looks at is all that is wanted of them."""
+    if not due:
+        return ["evaluate/results", "report"], True
+    after = {task.name: task.after for task in tasks}
+    wanted = [task.name for task in due]
+    for name in wanted:
+        wanted += [before for before in after.get(name, ()) if before not in wanted]
+    return wanted, all(task.stage == "report" or task.name == "evaluate/results" for task in due)
 
 
 def _only(tasks: list[Task], todo: list[Task], stage: str) -> list[Task]:

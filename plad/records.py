@@ -7,10 +7,13 @@ last message is not the assistant's. A response is always plain text.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, overload
 
 from plad.errors import PladError
 
@@ -19,6 +22,10 @@ PromptText = str | tuple[Message, ...]
 
 
 R = TypeVar("R", bound="Record")
+T = TypeVar("T")
+
+READ_AT_ONCE = 256
+"""Lines that are read together where a file is gone through from one end to the other."""
 
 
 class Record:
@@ -169,6 +176,73 @@ def read_jsonl(path: Path, kind: type[R]) -> Iterator[R]:
             except (json.JSONDecodeError, PladError) as error:
                 raise PladError(f"{path}, line {number}: {error}") from None
             yield record
+
+
+class Lines(Sequence[T], Generic[T]):
+    """The lines of a file as a sequence that holds none of them: in memory is where each begins, 8 bytes.
+
+    A slice is a view of the same file, which must stay as it is.
+
+    Args:
+        parse: makes an item of a line; its `PladError` and `ValueError` come with the file and the line.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[str], T]):
+        self.path, self.parse = path, parse
+        self._starts, self._first = array("Q", [0]), 0
+        with path.open("rb") as lines:
+            for line in lines:
+                self._starts.append(self._starts[-1] + len(line))
+        self._end = len(self._starts) - 1
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    @overload
+    def __getitem__(self, index: int) -> T: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[T]: ...
+    def __getitem__(self, index: int | slice) -> T | Sequence[T]:
+        if not isinstance(index, slice):
+            place = range(self._first, self._end)[index]
+            return next(self._read(place, place + 1))
+        places = range(self._first, self._end)[index]
+        if places.step != 1:
+            return [next(self._read(place, place + 1)) for place in places]
+        part = copy(self)
+        part._first, part._end = places.start, max(places.start, places.stop)
+        return part
+
+    def __iter__(self) -> Iterator[T]:
+        for start in range(self._first, self._end, READ_AT_ONCE):
+            yield from self._read(start, min(start + READ_AT_ONCE, self._end))
+
+    def _read(self, first: int, end: int) -> Iterator[T]:
+        begin = self._starts[first]
+        with self.path.open("rb", buffering=0) as file:
+            file.seek(begin)
+            held = file.read(self._starts[end] - begin)
+        for number, (start, stop) in enumerate(pairwise(self._starts[first : end + 1]), start=first + 1):
+            try:
+                item = self.parse(held[start - begin : stop - begin].decode())
+            except (PladError, ValueError) as error:
+                raise PladError(f"{self.path}, line {number}: {error}") from None
+            yield item
+
+
+def read_records(path: Path, kind: type[R]) -> Lines[R]:
+    """The records of a file that `write_jsonl` wrote, read where they are asked for.
+
+    Raises:
+        PladError: on reading, a line is not JSON or not a `kind`; the message names the file and the line.
+    """
+    return Lines(path, lambda line: kind.from_json(json.loads(line)))
+
+
+def blocks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Neighbours, so many at a time; the last are what is left."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def dump_line(record: Record) -> str:

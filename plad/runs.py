@@ -30,7 +30,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -38,7 +38,13 @@ from pathlib import Path
 from typing import Any
 
 from plad.errors import PladError
-from plad.records import Record, dump_lines
+from plad.records import Record, dump_line
+
+LEASE = ".lease.json"
+"""Of a run behind an URL: which machine works on it."""
+
+SILENCE_S = 100.0
+"""Seconds without a sign of life after which a machine is given up."""
 
 RECORDED = ("plad", "torch", "transformers", "peft", "accelerate", "datasets", "tokenizers", "numpy")
 
@@ -48,6 +54,10 @@ class Run:
 
     def __init__(self, folder: Path, beside: Sequence[Path] = ()):
         self.folder, self.beside = folder, tuple(beside)
+        # Of a run that is copied to an URL: which, the files that are whole there, and who is told of answers.
+        self.url: str | None = None
+        self.elsewhere: Collection[str] = ()
+        self.answered: Callable[[dict[str, Any]], None] | None = None
 
     def path(self, *parts: str) -> Path:
         """A path inside the folder."""
@@ -133,15 +143,20 @@ class Run:
             sizes: as they were; of a folder that was written before they were recorded, nothing is known.
         """
         for output in outputs:
-            if not self.path(output).exists():
+            if not self.path(output).exists() and not self._is_elsewhere(output):
                 return f"{output} is gone"
         for name, size in sizes.items():
             file = self.path(name)
             if not file.is_file():
+                if name in self.elsewhere:
+                    continue
                 return f"{name} is gone"
             if (found := file.stat().st_size) != size:
                 return f"{name} has {found:,} bytes and had {size:,}: it was cut short or edited"
         return None
+
+    def _is_elsewhere(self, output: str) -> bool:
+        return any(name == output or name.startswith(f"{output}/") for name in self.elsewhere)
 
     def workspace(self, task: str, fingerprint: str) -> Path:
         """The folder of a task's work in progress. That of an earlier fingerprint is removed: its inputs changed."""
@@ -157,6 +172,8 @@ class Run:
         """Whether a process works on the folder; its lock is taken for an instant to see."""
         from filelock import FileLock, Timeout
 
+        if self._leased() is not None:
+            return True
         if not self.path(".lock").is_file():
             return False
         try:
@@ -168,8 +185,18 @@ class Run:
     @property
     def owner(self) -> str:
         """Which process holds the folder, or held it last."""
+        if (machine := self._leased()) is not None:
+            return machine
         file = self.path(".lock.owner")
         return file.read_text(encoding="utf-8") if file.is_file() else "another process"
+
+    def _leased(self) -> str | None:
+        """Which process of another machine works on the run, if it gave a sign of life lately; see `plad.remote`."""
+        if not self.path(LEASE).is_file():
+            return None
+        lease = json.loads(self.path(LEASE).read_text(encoding="utf-8"))
+        silent = datetime.now(UTC) - datetime.fromisoformat(lease["at"])
+        return None if lease["released"] or silent.total_seconds() > SILENCE_S else str(lease["who"])
 
     def drop_workspaces(self, due: Mapping[str, str]) -> None:
         """Remove work in progress that nothing goes on from; `due` are the tasks to come, with their fingerprints."""
@@ -206,10 +233,14 @@ class Run:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all: a reader, or a crash, never meets half of it."""
+    _write(path, [text])
+
+
+def _write(path: Path, pieces: Iterable[str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
+        file.writelines(pieces)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -221,8 +252,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_jsonl(path: Path, records: Iterable[Record]) -> None:
-    """Write records as JSON Lines, whole or not at all."""
-    write_text(path, dump_lines(records))
+    """Write records as JSON Lines, whole or not at all; they may come one by one."""
+    _write(path, map(dump_line, records))
 
 
 def publish(source: Path, target: Path) -> None:

@@ -15,14 +15,14 @@ PACKAGE = ROOT / "plad"
 
 LEVELS: list[set[str]] = [
     {"errors", "progress", "database", "changes", "repetition", "interrupt"},  # import nothing of ours
-    {"spec", "records", "speed", "presets", "tracking"},
+    {"spec", "records", "speed", "presets", "tracking", "urls"},
     {"template"},
     {"runs", "report"},
     {"data", "models", "losses", "status"},
     {"generation"},  # renders prompts and reads answers by models.prompts
     {"scoring"},  # a judge asks through a generator
     {"training", "evaluation", "methods"},
-    {"rewarding", "difference", "watching", "launching"},
+    {"rewarding", "difference", "watching", "launching", "remote"},
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
@@ -39,7 +39,7 @@ ONLY: dict[str, set[str]] = {
     "losses": {"errors", "spec"},  # never a model loader
     "scoring": {"database", "errors", "interrupt", "spec", "records", "models", "generation"},
     "models": {"errors", "spec", "records"},
-    "data": {"errors", "spec", "records"},
+    "data": {"errors", "spec", "records", "urls"},
     "report": {"errors", "records"},
     "status": {"errors", "runs"},  # by files alone: instant, whatever the run is doing
     "watching": {"errors", "report", "status"},
@@ -64,12 +64,16 @@ ONLY: dict[str, set[str]] = {
         "launching",
         "methods",
         "progress",
+        "remote",
         "runs",
         "stages",
         "tracking",
         "training",  # of it: how many processes train
+        "urls",
     },
     "tracking": {"errors"},
+    "remote": {"errors", "generation", "runs", "urls"},
+    "urls": {"errors"},
 }
 """Parts that may import no more than this, though more stands above them."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plad.commands.options import dumped, for_machines
+from plad.commands.options import RunPath, dumped, for_machines
 from plad.errors import PladError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from plad.status import Status
 
-RUN = click.Path(path_type=Path)
+RUN = RunPath(looked_at=True)
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "killed": "red", "stopped": "yellow"}
 

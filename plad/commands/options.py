@@ -2,9 +2,42 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
+
+
+class RunPath(click.ParamType):
+    """A run folder or a recipe: a path, or an URL, which stays a string.
+
+    Args:
+        looked_at: of an URL, a copy in a folder of this machine that is enough to look at it.
+    """
+
+    name = "path"
+
+    def __init__(self, looked_at: bool = False):
+        self.looked_at = looked_at
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The path, or the URL."""
+        from plad.urls import is_url
+
+        if not is_url(value):
+            return Path(value)
+        if not self.looked_at:
+            return str(value)
+        from plad.remote import looked_at
+
+        return looked_at(str(value))
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
+        """The shell's own completion of files."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="file")]
+
 
 overriding = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting. Repeatable."

@@ -6,18 +6,20 @@ from pathlib import Path
 
 import click
 
-from plad.commands.options import dumped, for_machines, overriding, quiet
+from plad.commands.options import RunPath, dumped, for_machines, overriding, quiet
 from plad.commands.stages import STAGES, run_stage
 from plad.errors import PladError
 
 
 @click.command("report", short_help=f"{STAGES['report']} Of several runs: compare them.")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path(path_type=Path))
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=RunPath())
 @click.option("--force", is_flag=True, help="Write it again even if it is done.")
 @click.option("--out", type=click.Path(path_type=Path), help="Page to write of several runs [default: comparison.html]")
 @overriding
 @for_machines
-def report(runs: tuple[Path, ...], force: bool, out: Path | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def report(
+    runs: tuple[Path | str, ...], force: bool, out: Path | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Write report.html and report.md of RUN, which is a run folder, or a recipe.
 
     Several run folders are compared on one page: verdicts side by side, the runs of one recipe pooled over their seeds,
@@ -33,7 +35,8 @@ def report(runs: tuple[Path, ...], force: bool, out: Path | None, overrides: tup
     quiet()
     from plad.studies.several import report_several
 
-    page, text, tables = report_several(runs, out or Path("comparison.html"))
+    folders = [RunPath(looked_at=True).convert(run, None, None) for run in runs]
+    page, text, tables = report_several(folders, out or Path("comparison.html"))
     if as_json:
         click.echo(dumped({"event": "comparison", "report": str(page), "tables": tables}))
         return

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from plad.commands.options import for_machines, overriding, quiet
+from plad.commands.options import RunPath, for_machines, overriding, quiet
 from plad.errors import PladError
 from plad.progress.terminal import waiting
 
@@ -28,15 +28,18 @@ STAGES = {
 
 
 @click.command()
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Run folder [default: runs/NAME of the recipe]")
+@click.argument("recipe", type=RunPath())
+@click.option("--out", type=RunPath(), help="Run folder, or an URL such as s3://… [default: runs/NAME of the recipe]")
 @click.option("--force", multiple=True, type=click.Choice(list(STAGES)), help="Run a stage again. Repeatable.")
 @overriding
 @for_machines
-def run(recipe: Path, out: Path | None, force: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+def run(
+    recipe: Path | str, out: Path | str | None, force: tuple[str, ...], overrides: tuple[str, ...], as_json: bool
+) -> None:
     """Run every stage of RECIPE that is not done yet.
 
-    RECIPE is a YAML file, or a run folder to continue. Killed at any point, the same command goes on from there.
+    RECIPE is a YAML file, or a run folder to continue. Killed at any point, the same command goes on from there. A run
+    behind an URL is worked on in a folder of this machine and copied as it goes, so that another machine can go on.
     """
     loaded, folder = _load(recipe, overrides)
     _run(loaded, out or folder, as_json, force=force)
@@ -44,17 +47,17 @@ def run(recipe: Path, out: Path | None, force: tuple[str, ...], overrides: tuple
 
 def _stage_command(name: str, text: str) -> click.Command:
     @click.command(name, help=text + " RUN is a run folder, or a recipe.", short_help=text)
-    @click.argument("run", type=click.Path(path_type=Path))
+    @click.argument("run", type=RunPath())
     @click.option("--force", is_flag=True, help="Run it again even if it is done.")
     @overriding
     @for_machines
-    def command(run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+    def command(run: Path | str, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
         run_stage(name, run, force, overrides, as_json)
 
     return command
 
 
-def run_stage(name: str, run: Path, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
+def run_stage(name: str, run: Path | str, force: bool, overrides: tuple[str, ...], as_json: bool) -> None:
     """One stage of a run folder, or of a recipe's."""
     loaded, folder = _load(run, overrides)
     _run(loaded, folder, as_json, only=name, force=[name] if force else [])
@@ -64,7 +67,7 @@ STAGE_COMMANDS = [_stage_command(name, text) for name, text in STAGES.items() if
 
 
 @click.command("evaluate", short_help=STAGES["evaluate"])
-@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=RunPath(), required=False)
 @click.option("--force", is_flag=True, help="Run it again even if it is done.")
 @click.option("--model", "models", multiple=True, help="Hub id, folder, adapter, or file of outputs. Repeatable.")
 @click.option("--data", help="JSONL, CSV or Parquet file with prompts, for --model.")
@@ -74,7 +77,7 @@ STAGE_COMMANDS = [_stage_command(name, text) for name, text in STAGES.items() if
 @overriding
 @for_machines
 def evaluate(
-    run: Path | None,
+    run: Path | str | None,
     force: bool,
     models: tuple[str, ...],
     data: str | None,
@@ -118,17 +121,24 @@ def _compare(settings: dict[str, Any], judge: str, overrides: tuple[str, ...], a
         console().print(table)
 
 
-def _load(path: Path, overrides: tuple[str, ...]) -> tuple[Any, Path]:
+def _load(path: Path | str, overrides: tuple[str, ...]) -> tuple[Any, Path | str]:
     """The recipe of a file or of a run folder, and the folder to work in."""
     quiet()
     with waiting(STARTING):
         from plad.config import load_recipe
+    if isinstance(path, str):
+        from plad.remote import looked_at
 
+        return load_recipe(looked_at(path) / "recipe.yaml", overrides), path
     loaded = load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)
     return loaded, path if path.is_dir() else Path("runs") / loaded.name
 
 
-def _run(recipe: Any, folder: Path, as_json: bool, **options: Any) -> None:
+def _run(recipe: Any, folder: Path | str, as_json: bool, **options: Any) -> None:
+    if isinstance(folder, str):
+        from plad.remote import folder_of
+
+        folder, options["url"] = folder_of(folder), folder
     from plad.pipeline import run as run_pipeline
     from plad.progress import choose_display
 

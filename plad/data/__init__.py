@@ -8,9 +8,18 @@ from plad.data.docstrings import Docstrings
 from plad.data.hh import HH
 from plad.data.hygiene import Hygiene
 from plad.data.likeness import likeness
-from plad.data.pairs import PairResult, by_chance, drawn, make_pairs, one_each, reorder
+from plad.data.pairs import (
+    Pairing,
+    PairResult,
+    by_chance,
+    by_prompt,
+    drawn,
+    make_pairs,
+    one_each,
+    reorder,
+)
 from plad.data.source import Source, prompt_id
-from plad.data.splits import SplitData, Splits, split
+from plad.data.splits import Division, SplitData, Splits, divided, split
 from plad.data.table import Table
 from plad.data.tldr import TLDR
 
@@ -25,12 +34,16 @@ SOURCES: dict[str, type[Source]] = {
 
 __all__ = [
     "SOURCES",
+    "Division",
     "Hygiene",
     "PairResult",
+    "Pairing",
     "Source",
     "SplitData",
     "Splits",
     "by_chance",
+    "by_prompt",
+    "divided",
     "drawn",
     "likeness",
     "make_pairs",

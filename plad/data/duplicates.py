@@ -7,13 +7,27 @@ every pair that is found; a pair just at the threshold is missed with a probabil
 
 from __future__ import annotations
 
+import hashlib
 import re
 import zlib
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from functools import lru_cache
+from itertools import combinations, islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
 
 PERMUTATIONS = 128
 SHINGLE_WORDS = 3
 _MISSED = 1e-3
+_AT_ONCE = 1024
+_HELD = 4096
+_REMEMBERED = 250_000
+_ODD = np.uint64(0x9E3779B97F4A7C15)
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"\d+")
 
@@ -34,32 +48,107 @@ def jaccard(a: Shingles, b: Shingles) -> float:
     return common / (len(a) + len(b) - common)
 
 
-def groups(texts: Sequence[str], threshold: float) -> list[int]:
+def groups(texts: Iterable[str], threshold: float, folder: Path | None = None) -> NDArray[np.int64]:
     """For each text the number of its group: equal for texts linked by a chain of pairs at the threshold or above.
 
-    Groups depend on the set of texts only, as opposed to their order.
+    Groups depend on the set of texts only, as opposed to their order. What is known of the texts is in files meanwhile,
+    inside `folder`; of each some 40 bytes are in memory.
     """
-    sets = [shingles(text) for text in texts]
-    # Texts that differ in numbers or case alone have equal sets: one of them stands for all in the index.
-    first: dict[Shingles, int] = {}
-    parents = [first.setdefault(one, index) for index, one in enumerate(sets)]
-    _link(list(first.values()), sets, parents, threshold)
-    return [_root(parents, index) for index in range(len(parents))]
+    with TemporaryDirectory(dir=folder, prefix=".groups-") as scratch:
+        sets = _Sets(Path(scratch, "shingles"), texts)
+        firsts, parents = sets.firsts()
+        bands = _banded((list(sets[index]) for index in firsts), _bands(threshold), Path(scratch))
+        links = _Links(sets, parents, threshold)
+        for place, other in (pair for band in bands for alike in _candidates(band) for pair in combinations(alike, 2)):
+            links.join(firsts[place], firsts[other])
+    return np.fromiter(map(links.root, range(len(parents))), np.int64, len(parents))
 
 
-def _link(indices: list[int], sets: Sequence[Shingles], parents: list[int], threshold: float) -> None:
-    """Join the groups of every verified pair of candidates."""
-    from datasketch import MinHash, MinHashLSH
+class _Sets:
+    """The shingles of each text, sorted, in a file."""
 
-    index = MinHashLSH(num_perm=PERMUTATIONS, params=_bands(threshold))
-    members = (list(sets[one]) for one in indices)
+    def __init__(self, path: Path, texts: Iterable[str]):
+        self.path, self._starts, self._digests = path, array("q", [0]), array("Q")
+        with path.open("wb") as file:
+            for text in texts:
+                some = np.fromiter(sorted(shingles(text)), np.uint32).tobytes()
+                file.write(some)
+                self._starts.append(self._starts[-1] + len(some))
+                self._digests.append(int.from_bytes(hashlib.blake2b(some, digest_size=8).digest()))
+
+    def __getitem__(self, index: int) -> Shingles:
+        start, end = self._starts[index], self._starts[index + 1]
+        return frozenset(np.fromfile(self.path, np.uint32, (end - start) // 4, offset=start).tolist())
+
+    def firsts(self) -> tuple[list[int], array[int]]:
+        """The texts whose set no earlier one has, and of each text the earliest that has its set.
+
+        Texts that differ in numbers or case alone have equal sets: one of them stands for all in the index.
+        """
+        _, first, inverse = np.unique(np.frombuffer(self._digests, np.uint64), return_index=True, return_inverse=True)
+        return np.sort(first).tolist(), array("q", first[inverse].tobytes())
+
+
+def _banded(members: Iterable[list[int]], bands: tuple[int, int], folder: Path) -> Iterator[NDArray[np.uint64]]:
+    """Of each band in turn a number a set: equal where the set's signatures are. Kept in a file a band until then."""
+    from datasketch import MinHash
+
+    count, rows = bands
+    files = [folder / f"band-{number}" for number in range(count)]
     hashes = MinHash.generator(members, num_perm=PERMUTATIONS, hashfunc=int)  # shingles are hashes already
-    for one, signature in zip(indices, hashes, strict=True):
-        for other in index.query(signature):
-            mine, theirs = _root(parents, one), _root(parents, other)
-            if mine != theirs and jaccard(sets[one], sets[other]) >= threshold:
-                parents[max(mine, theirs)] = min(mine, theirs)
-        index.insert(one, signature, check_duplication=False)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(file.open("wb")) for file in files]
+        while some := list(islice(hashes, _AT_ONCE)):
+            signatures = np.stack([one.hashvalues for one in some])[:, : count * rows].astype(np.uint64)
+            for file, band in zip(opened, _mixed(signatures.reshape(len(some), count, rows)).T, strict=True):
+                file.write(band.tobytes())
+    for path in files:
+        yield np.fromfile(path, np.uint64)
+
+
+def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """One number of the last dimension's. Two that are equal by chance are compared in vain."""
+    found = np.zeros(values.shape[:-1], np.uint64)
+    for row in range(values.shape[-1]):
+        found = (found ^ values[..., row]) * _ODD
+        found ^= found >> np.uint64(29)
+    return found
+
+
+class _Links:
+    """Groups as they grow: of each set the number of an earlier one that it is linked to, or its own."""
+
+    def __init__(self, sets: _Sets, parents: array[int], threshold: float):
+        self.parents, self.threshold = parents, threshold
+        self._shingles, self._apart = lru_cache(_HELD)(sets.__getitem__), set[tuple[int, int]]()
+
+    def root(self, index: int) -> int:
+        """The number of the group."""
+        parents = self.parents
+        while parents[index] != index:
+            parents[index] = parents[parents[index]]
+            index = parents[index]
+        return index
+
+    def join(self, one: int, other: int) -> None:
+        """Make two sets one group if they are similar enough. Two that are not mostly meet again in another band."""
+        mine, theirs = self.root(one), self.root(other)
+        if mine == theirs or (one, other) in self._apart:
+            return
+        if jaccard(self._shingles(one), self._shingles(other)) >= self.threshold:
+            self.parents[max(mine, theirs)] = min(mine, theirs)
+        else:
+            if len(self._apart) >= _REMEMBERED:
+                self._apart.clear()
+            self._apart.add((one, other))
+
+
+def _candidates(band: NDArray[np.uint64]) -> Iterator[list[int]]:
+    """Places that have the same number, two or more."""
+    order = np.argsort(band, kind="stable")
+    bounds = np.concatenate([[0], np.flatnonzero(np.diff(band[order])) + 1, [len(order)]])
+    several = np.flatnonzero(np.diff(bounds) > 1)
+    return (order[bounds[k] : bounds[k + 1]].tolist() for k in several.tolist())
 
 
 def _bands(threshold: float) -> tuple[int, int]:
@@ -69,10 +158,3 @@ def _bands(threshold: float) -> tuple[int, int]:
         if (1 - threshold**rows) ** bands <= _MISSED:
             return bands, rows
     return PERMUTATIONS, 1
-
-
-def _root(parents: list[int], index: int) -> int:
-    while parents[index] != index:
-        parents[index] = parents[parents[index]]
-        index = parents[index]
-    return index

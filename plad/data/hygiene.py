@@ -5,6 +5,7 @@ Empty, cut-off and identical answers make no pair whatever the filters say (`pai
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -42,19 +43,28 @@ class Hygiene(Spec):
 
     def reasons(self, prompts: Iterable[Prompt], answers: Mapping[str, Generation]) -> dict[str, str]:
         """By the id of a prompt, why its answer is left out: the first that holds, in the order of the settings."""
-        found: dict[str, str] = {}
-        tests, seen = self._tests(), set[str]()
-        for prompt in prompts:
-            answer = answers.get(prompt.id)
+        reason = self.filter()
+        found = ((prompt.id, reason(prompt, answers.get(prompt.id))) for prompt in prompts)
+        return {name: why for name, why in found if why}
+
+    def filter(self) -> Callable[[Prompt, Generation | None], str | None]:
+        """Tells why an answer is left out, of one prompt after another; None where it is not.
+
+        With `duplicates` it remembers 16 bytes of each answer.
+        """
+        tests, seen = self._tests(), set[bytes]()
+
+        def reason(prompt: Prompt, answer: Generation | None) -> str | None:
             if answer is None or not (answer.response.strip() or answer.refusal):
-                continue
-            text = fold(answer.response).lower()
-            if reason := next((name for name, holds in tests if holds(prompt, answer)), None):
-                found[prompt.id] = reason
-            elif self.duplicates and text in seen:
-                found[prompt.id] = "duplicate_teacher"
-            seen.add(text)
-        return found
+                return None
+            found = next((name for name, holds in tests if holds(prompt, answer)), None)
+            if self.duplicates:
+                text = hashlib.sha256(fold(answer.response).lower().encode("utf-8", "surrogatepass")).digest()[:16]
+                found = found or ("duplicate_teacher" if text in seen else None)
+                seen.add(text)
+            return found
+
+        return reason
 
     def _tests(self) -> Sequence[tuple[str, Callable[[Prompt, Generation], bool]]]:
         """The filters that are on."""

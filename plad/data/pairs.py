@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from plad.data.hygiene import Hygiene
 from plad.data.source import fold
@@ -46,24 +48,58 @@ def make_pairs(
     Args:
         every: pair the teacher's first sample with each of the student's that makes a pair and is unlike those before.
     """
-    asked = list(prompts)
-    chosen, rejected = _first_samples(teacher), _samples(student)
-    unclean = (hygiene or Hygiene()).reasons(asked, chosen)
-    pairs: list[PreferencePair] = []
-    dropped = dict.fromkeys([*REASONS, *sorted(set(unclean.values()))], 0)
-    for prompt in asked:
-        good = chosen.get(prompt.id)
-        answers: list[Generation | None] = [*rejected.get(prompt.id, [None])][: None if every else 1]
-        reasons = [unclean.get(prompt.id) or _reason(good, bad) for bad in answers]
+    chosen, rejected = _samples(teacher), _samples(student)
+    pairing = Pairing(hygiene, every)
+    pairs = [pair for p in prompts for pair in pairing.pairs(p, chosen.get(p.id, ()), rejected.get(p.id, ()))]
+    return PairResult(pairs, pairing.dropped)
+
+
+class Pairing:
+    """Pairs the responses to one prompt after another, as `make_pairs` says, and counts the prompts that give none."""
+
+    def __init__(self, hygiene: Hygiene | None = None, every: bool = False):
+        self.every, self._unclean, self._counts = every, (hygiene or Hygiene()).filter(), Counter[str]()
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many prompts gave no pair so far, by reason (zeros included)."""
+        return {reason: self._counts[reason] for reason in [*REASONS, *sorted(self._counts.keys() - set(REASONS))]}
+
+    def pairs(
+        self, prompt: Prompt, teacher: Sequence[Generation], student: Sequence[Generation]
+    ) -> list[PreferencePair]:
+        """The pairs of a prompt, of its samples in the order of their numbers."""
+        good = teacher[0] if teacher else None
+        unclean = self._unclean(prompt, good)
+        answers: list[Generation | None] = [*student[: None if self.every else 1]] if student else [None]
+        reasons = [unclean or _reason(good, bad) for bad in answers]
         usable: dict[str, Generation] = {}
         for bad, reason in zip(answers, reasons, strict=True):
             if bad is not None and reason is None:
                 usable.setdefault(fold(bad.response), bad)
         if good is None or not usable:
-            dropped[str(reasons[0])] += 1
-        else:
-            pairs += [PreferencePair(prompt.id, prompt.prompt, good.response, bad.response) for bad in usable.values()]
-    return PairResult(pairs, dropped)
+            self._counts[str(reasons[0])] += 1
+            return []
+        return [PreferencePair(prompt.id, prompt.prompt, good.response, bad.response) for bad in usable.values()]
+
+
+def by_prompt(
+    prompts: Iterable[Prompt], *answers: Iterable[Generation]
+) -> Iterator[tuple[Prompt, list[list[Generation]]]]:
+    """Each prompt with what each of several models answered to it, in the order of the samples' numbers.
+
+    Args:
+        answers: in the order of the prompts, as sampling writes them; those to prompts beyond the last play no role.
+    """
+    streams = [groupby(some, key=lambda generation: generation.id) for some in answers]
+    heads = [next(stream, None) for stream in streams]
+    for prompt in prompts:
+        found: list[list[Generation]] = []
+        for place, head in enumerate(heads):
+            ours = head is not None and head[0] == prompt.id
+            found.append(sorted(head[1], key=lambda generation: generation.sample) if ours and head else [])
+            heads[place] = next(streams[place], None) if ours else head
+        yield prompt, found
 
 
 def one_each(pairs: Sequence[PreferencePair], values: Sequence[float]) -> list[PreferencePair]:
@@ -118,14 +154,6 @@ def _samples(generations: Iterable[Generation]) -> dict[str, list[Generation]]:
     for generation in sorted(generations, key=lambda generation: generation.sample):
         found.setdefault(generation.id, []).append(generation)
     return found
-
-
-def _first_samples(generations: Iterable[Generation]) -> dict[str, Generation]:
-    first: dict[str, Generation] = {}
-    for generation in generations:
-        if generation.id not in first or generation.sample < first[generation.id].sample:
-            first[generation.id] = generation
-    return first
 
 
 def _reason(teacher: Generation | None, student: Generation | None) -> str | None:

@@ -1,7 +1,8 @@
-"""Rows of a local file, a folder, a glob or a hub data set, each with the place it came from.
+"""Rows of a file, a folder, a glob or a hub data set, each with the place it came from, one after another.
 
-Local formats: JSON Lines (`.jsonl`, `.ndjson`, also `.gz`), CSV (`.csv`), tab-separated (`.tsv`), Parquet.
-A place reads `data.jsonl, line 7`; for Parquet and the hub `row 7`, where the first row is 1.
+Files are local or behind an URL that fsspec reads (`s3://bucket/data/*.parquet`). Formats: JSON Lines (`.jsonl`,
+`.ndjson`, also `.gz`), CSV (`.csv`), tab-separated (`.tsv`), Parquet. A place reads `data.jsonl, line 7`; for Parquet
+and the hub `row 7`, where the first row is 1.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
 
 from plad.errors import PladError
+from plad.urls import Remote, is_url
 
 Row = tuple[str, Mapping[str, Any]]
 
@@ -51,7 +54,10 @@ def read_hub(hub: str, *, name: str | None, data_dir: str | None, split: str, re
         yield f"{hub}, row {number}", row
 
 
-def _files(path: str) -> list[Path]:
+def _files(path: str) -> Sequence[Path | Remote]:
+    if is_url(path):
+        found = Remote(path).files()
+        return _checked(path, [f for f in found if "*" in path or f.url == path or _suffix(f) in _READERS])
     expanded = Path(path).expanduser()
     if expanded.is_file():
         candidates = [expanded]
@@ -62,22 +68,28 @@ def _files(path: str) -> list[Path]:
     if not candidates:
         problem = "no file matches" if has_magic(path) else "no table in folder" if expanded.is_dir() else "no file"
         raise PladError(f"{problem} {path!r}. Give a {_KNOWN} file, a folder of such files, or a glob.")
+    return _checked(path, candidates)
+
+
+def _checked(path: str, candidates: Sequence[Path | Remote]) -> Sequence[Path | Remote]:
+    if not candidates:
+        raise PladError(f"no table at {path!r}. Give a {_KNOWN} file, a folder of such files, or a glob.")
     for file in candidates:
         if _suffix(file) not in _READERS:
             raise PladError(f"{file}: the format of a table is told by its ending, which must be one of {_KNOWN}.")
     return candidates
 
 
-def _suffix(file: Path) -> str:
+def _suffix(file: Path | Remote) -> str:
     endings = [ending.lower() for ending in file.suffixes]
     return "".join(endings[-2:]) if endings[-1:] == [".gz"] else "".join(endings[-1:])
 
 
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
+def _lines(file: Path | Remote) -> Iterator[tuple[int, str]]:
     """Number and text of each line, without its ending and without a byte order mark."""
     number = 0
     try:
-        with gzip.open(file) if _suffix(file).endswith(".gz") else file.open("rb") as lines:
+        with file.open("rb") as raw, gzip.open(raw) if _suffix(file).endswith(".gz") else nullcontext(raw) as lines:
             for number, line in enumerate(lines, start=1):  # bytes: split at \n only, never at U+2028
                 yield number, line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -86,7 +98,7 @@ def _lines(file: Path) -> Iterator[tuple[int, str]]:
         raise PladError(f"{file} can't be read after line {number}: {error}") from None
 
 
-def _jsonl(file: Path) -> Iterator[Row]:
+def _jsonl(file: Path | Remote) -> Iterator[Row]:
     for number, line in _lines(file):
         if not line.strip():
             continue
@@ -100,9 +112,10 @@ def _jsonl(file: Path) -> Iterator[Row]:
         yield place, row
 
 
-def _csv(file: Path, delimiter: str = ",") -> Iterator[Row]:
+def _csv(file: Path | Remote, delimiter: str = ",") -> Iterator[Row]:
     """The standard library's reader, as opposed to pandas: it knows the line that is broken."""
-    text = io.StringIO("".join(f"{line}\n" for _, line in _lines(file)), newline="")
+    # Line by line, so that it is never in memory as a whole; a lone carriage return ends a line too.
+    text = (piece for _, line in _lines(file) for piece in io.StringIO(f"{line}\n", newline=""))
     reader = csv.DictReader(text, delimiter=delimiter, strict=True)
     end = 1
     try:
@@ -121,31 +134,32 @@ def _csv(file: Path, delimiter: str = ",") -> Iterator[Row]:
         raise PladError(f"{file}, after line {end}: not CSV ({error}). Mend the quotes, or use JSON Lines.") from None
 
 
-def _check_header(file: Path, names: Any) -> None:
+def _check_header(file: Path | Remote, names: Any) -> None:
     twice = sorted({name for name in names if list(names).count(name) > 1})
     if twice:
         raise PladError(f"{file}, line 1: column names must differ, but {twice[0]!r} stands there twice.")
 
 
-def _tsv(file: Path) -> Iterator[Row]:
+def _tsv(file: Path | Remote) -> Iterator[Row]:
     return _csv(file, "\t")
 
 
-def _parquet(file: Path) -> Iterator[Row]:
+def _parquet(file: Path | Remote) -> Iterator[Row]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     number = 0
     try:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=1024):
-            for row in batch.to_pylist():
-                number += 1
-                yield f"{file}, row {number}", row
+        with file.open("rb") as raw:
+            for batch in pq.ParquetFile(raw).iter_batches(batch_size=1024):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{file}, row {number}", row
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise PladError(f"{file}: not a readable Parquet file after row {number} ({error}).") from None
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Any], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".jsonl.gz": _jsonl,
     ".ndjson": _jsonl,

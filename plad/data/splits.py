@@ -6,15 +6,18 @@ Which split a prompt is in depends on its own text and the seed, so new data nev
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from pathlib import Path
 from typing import Annotated, Self
 
+import numpy as np
 from pydantic import Field, PositiveInt, model_validator
 
 from plad.data.duplicates import groups
+from plad.data.shelf import Shelf, shelf
 from plad.data.source import fold
 from plad.errors import PladError
 from plad.records import Prompt
@@ -71,66 +74,81 @@ class SplitData:
     counts: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Division:
+    """The splits while they are on disk. `counts` as those of `SplitData`."""
+
+    counts: dict[str, int]
+    _shelf: Shelf
+    _splits: Splits
+
+    def of(self, name: str) -> Iterator[Prompt]:
+        """The prompts of a split, in the order of their hashes.
+
+        The references of `distill` are removed: nothing downstream may learn from them.
+        """
+        number = NAMES.index(name)
+        found = self._shelf.of(number, self._splits.caps()[number])
+        return (replace(prompt, reference=None) for prompt in found) if name == "distill" else found
+
+
 def split(prompts: Iterable[Prompt], splits: Splits, seed: int) -> SplitData:
+    """As `divided`, with all splits in memory."""
+    with divided(prompts, splits, seed) as division:
+        train, distill, validation, test = (tuple(division.of(name)) for name in NAMES)
+        return SplitData(train, distill, validation, test, division.counts)
+
+
+@contextmanager
+def divided(prompts: Iterable[Prompt], splits: Splits, seed: int, folder: Path | None = None) -> Iterator[Division]:
     """Remove duplicates and assign each remaining prompt by the salted SHA-256 of its text.
 
-    The references of `distill` are removed: nothing downstream may learn from them.
+    Neither the prompts nor an order of them are held in memory: they are on disk, inside `folder`, within the `with`
+    block. Where near-duplicates are looked for, some 60 bytes of each are.
 
     Raises:
         PladError: there is no prompt, two prompts share an id, or a split is empty.
     """
-    read = list(prompts)
-    if not read:
-        raise PladError("splitting needs examples, but the source gave none. Check its path, filters and columns.")
-    exact = _distinct(read)
-    kept = _one_per_group(exact, splits.near_duplicates)
-    _check_ids(kept)
-    parts = _assign(kept, splits, seed)
-    capped = [part[:cap] for part, cap in zip(parts, splits.caps(), strict=True)]
-    counts = {
-        "read": len(read),
-        "exact_duplicates": len(read) - len(exact),
-        "near_duplicates": len(exact) - len(kept),
-        "over_cap": len(kept) - sum(map(len, capped)),
-        **{name: len(part) for name, part in zip(NAMES, capped, strict=True)},
-    }
-    _check_filled(counts, len(kept))
-    train, distill, validation, test = map(tuple, capped)
-    return SplitData(train, tuple(replace(prompt, reference=None) for prompt in distill), validation, test, counts)
-
-
-def _distinct(prompts: Sequence[Prompt]) -> list[Prompt]:
-    """One prompt a text (white space folded), by text. The choice is by content, so order doesn't matter."""
-    best: dict[str, Prompt] = {}
-    for prompt in prompts:
-        text = fold(prompt.text)
-        if text not in best or _preference(prompt) < _preference(best[text]):
-            best[text] = prompt
-    return [best[text] for text in sorted(best)]
-
-
-def _preference(prompt: Prompt) -> tuple[bool, str, str, str]:
-    """Sorts examples with a reference first."""
-    return prompt.reference is None, prompt.reference or "", prompt.id, prompt.text
-
-
-def _one_per_group(prompts: list[Prompt], threshold: float | None) -> list[Prompt]:
-    """Of each group of near-duplicates the prompt of the lowest hash; its salt is independent of the seed's."""
-    if threshold is None:
-        return prompts
-    members: dict[int, list[Prompt]] = defaultdict(list)
-    for prompt, group in zip(prompts, groups([prompt.text for prompt in prompts], threshold), strict=True):
-        members[group].append(prompt)
-    return [min(group, key=lambda prompt: _hash(prompt, "near duplicates")) for group in members.values()]
-
-
-def _assign(prompts: Iterable[Prompt], splits: Splits, seed: int) -> list[list[Prompt]]:
-    """The prompts of each split, sorted by hash."""
     *bounds, _ = accumulate(splits.fractions())
-    parts: list[list[Prompt]] = [[] for _ in NAMES]
-    for number, _, prompt in sorted((_hash(prompt, f"split {seed}"), prompt.id, prompt) for prompt in prompts):
-        parts[sum(number >= bound for bound in bounds)].append(prompt)
-    return parts
+    with shelf(folder) as kept:
+        for prompt in prompts:
+            place = _hash(prompt, f"split {seed}")
+            kept.add(prompt, sum(place >= bound for bound in bounds), place, _hash(prompt, "near duplicates"))
+        if not kept.put:
+            raise PladError("splitting needs examples, but the source gave none. Check its path, filters and columns.")
+        exact = len(kept)
+        if splits.near_duplicates is not None:
+            kept.remove(_all_but_one(kept, splits.near_duplicates, folder))
+        _check_ids(kept)
+        yield Division(_counted(kept, splits, exact), kept, splits)
+
+
+def _all_but_one(kept: Shelf, threshold: float, folder: Path | None) -> Iterator[int]:
+    """Of each group of near-duplicates all but the prompt of the lowest hash; its salt is independent of the seed's."""
+    found = groups(kept.texts(), threshold, folder)
+    rows = np.fromiter(kept.chances(), [("number", np.int64), ("chance", np.float64)], len(found))
+    order = np.lexsort((rows["chance"], found))
+    same = np.flatnonzero(np.diff(found[order]) == 0) + 1
+    return iter(rows["number"][order[same]].tolist())
+
+
+def _counted(kept: Shelf, splits: Splits, exact: int) -> dict[str, int]:
+    """What was read, dropped and kept.
+
+    Raises:
+        PladError: a split is empty.
+    """
+    whole = [kept.count(number) for number in range(len(NAMES))]
+    capped = [count if cap is None else min(count, cap) for count, cap in zip(whole, splits.caps(), strict=True)]
+    counts = {
+        "read": kept.put,
+        "exact_duplicates": kept.put - exact,
+        "near_duplicates": exact - sum(whole),
+        "over_cap": sum(whole) - sum(capped),
+        **dict(zip(NAMES, capped, strict=True)),
+    }
+    _check_filled(counts, sum(whole))
+    return counts
 
 
 def _hash(prompt: Prompt, salt: str) -> float:
@@ -139,15 +157,12 @@ def _hash(prompt: Prompt, salt: str) -> float:
     return int.from_bytes(digest[:6]) / 2**48
 
 
-def _check_ids(prompts: Sequence[Prompt]) -> None:
-    seen: set[str] = set()
-    for prompt in prompts:
-        if prompt.id in seen:
-            raise PladError(
-                f"ids must be unique, but {prompt.id!r} names two different prompts. "
-                "Mend the id column, or leave it unset: ids are then derived from the text."
-            )
-        seen.add(prompt.id)
+def _check_ids(kept: Shelf) -> None:
+    if (name := kept.repeated_id()) is not None:
+        raise PladError(
+            f"ids must be unique, but {name!r} names two different prompts. "
+            "Mend the id column, or leave it unset: ids are then derived from the text."
+        )
 
 
 def _check_filled(counts: dict[str, int], kept: int) -> None:

@@ -140,7 +140,7 @@ def _tokenizer(name: str, model: Any, data: SplitData | None) -> Any:
             f"Assume its weights too: --assume {name}=1e9."
         )
     train = () if data is None else data.train
-    return model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
+    return model.tokenizer([f"{prompt.text}\n{prompt.reference}" for prompt in train])
 
 
 def _held(model: Any, tokenizer: Any) -> Held:

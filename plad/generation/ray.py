@@ -40,6 +40,9 @@ class Ray(Cluster):
 class RayGenerator:
     """Yields answers batch by batch as the workers finish them."""
 
+    at_once = 131_072
+    """Prompts of a call, at most: each starts the workers anew."""
+
     def __init__(self, spec: Ray, folder: Path, prompt_format: PromptFormat, dtype: Precision, batch_size: int):
         from transformers import AutoConfig, AutoTokenizer
 

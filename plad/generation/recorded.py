@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from pydantic import Field
@@ -16,6 +19,12 @@ from plad.generation.replies import CUT_OFF
 from plad.models.prompts import PromptFormat
 from plad.records import Generation, Prompt, as_text
 from plad.spec import Spec
+
+_SETTINGS = """
+PRAGMA journal_mode = OFF;
+PRAGMA synchronous = OFF;
+CREATE TABLE answers (number INTEGER PRIMARY KEY, key BLOB, response TEXT, finished INTEGER);
+"""
 
 
 class RecordedColumns(Spec):
@@ -46,7 +55,7 @@ class Recorded(Spec):
         Raises:
             PladError: with the rule, the value and the remedy.
         """
-        next(self._rows(), None)
+        next(self.answers(), None)
 
     def probe(self) -> None:
         """Read all of it, as the run will.
@@ -54,29 +63,23 @@ class Recorded(Spec):
         Raises:
             PladError: a row is broken, or there is none.
         """
-        if not self.answers():
+        if not sum(1 for _ in self.answers()):
             raise PladError(f"{self.path} must hold recorded answers, but has no row.")
 
     def generator(self, prompt_format: PromptFormat) -> RecordedGenerator:
         """The answers, read once. How prompts are formatted doesn't matter: these were asked already."""
         return RecordedGenerator(self)
 
-    def answers(self) -> dict[str, list[Generation]]:
-        """The answers by the id of their prompt, or by its text.
-
-        Raises:
-            PladError: a row is broken.
-        """
-        found: dict[str, list[Generation]] = defaultdict(list)
-        for key, generation in self._rows():
-            found[key].append(generation)
-        return dict(found)
-
     def key(self, prompt: Prompt) -> str:
         """What the rows of a prompt are found by."""
         return prompt.id if self.columns.id else fold(prompt.text)
 
-    def _rows(self) -> Iterator[tuple[str, Generation]]:
+    def answers(self) -> Iterator[tuple[str, Generation]]:
+        """Each row: what its prompt is found by, and the answer.
+
+        Raises:
+            PladError: a row is broken.
+        """
         columns = self.columns
         for place, row in read_path(self.path):
             asked = _inside(place, row, columns.id or columns.prompt)
@@ -89,12 +92,19 @@ class Recorded(Spec):
 
 
 class RecordedGenerator:
-    """Looks answers up."""
+    """Looks answers up. They are read once, into an SQLite file of its own that goes with it."""
 
     identity: Mapping[str, Any] | None = None
 
     def __init__(self, spec: Recorded):
-        self.spec, self.found = spec, spec.answers()
+        self.spec, self._folder, self._met = spec, TemporaryDirectory(prefix="plad-recorded-"), False
+        self._db = sqlite3.connect(Path(self._folder.name, "answers.sqlite"), isolation_level=None)
+        self._db.executescript(_SETTINGS)
+        rows = ((_digest(key), answer.response, answer.finished) for key, answer in spec.answers())
+        self._db.execute("BEGIN")
+        self._db.executemany("INSERT INTO answers VALUES (NULL, ?, ?, ?)", rows)
+        self._db.execute("COMMIT")
+        self._db.execute("CREATE INDEX by_key ON answers (key, number)")
 
     def rendered(self, prompt: Prompt) -> str:
         """What the answers are found by."""
@@ -106,23 +116,29 @@ class RecordedGenerator:
         """The first `sampling.samples` answers of each prompt; the other settings have no say.
 
         Raises:
-            PladError: no prompt has an answer.
+            PladError: none of the first prompts that it is asked has an answer.
         """
-        keys = {prompt.id: self.spec.key(prompt) for prompt in prompts}
-        if not any(key in self.found for key in keys.values()):
+        found = {prompt.id: self._rows(self.spec.key(prompt), sampling.samples) for prompt in prompts}
+        self._met = self._met or any(found.values())
+        if not self._met:
             by = "id" if self.spec.columns.id else "text"
             raise PladError(
                 f"recorded answers are found by the {by} of the prompt, but {self.spec.path} has none for any of "
-                f"{len(keys)} prompts. Set columns to where it holds the prompts that task.source gives."
+                f"{len(found)} prompts. Set columns to where it holds the prompts that task.source gives."
             )
-        for name, key in keys.items():
-            rows = self.found.get(key, [])
-            for sample in range(sampling.samples):
-                if sample < len(rows):
-                    row = rows[sample]
-                    yield Generation(name, row.response, row.finished, sample=sample)
-                elif not sample:
-                    yield Generation(name, "", finished=False, failure="no recorded answer")
+        for name, rows in found.items():
+            for sample, (response, finished) in enumerate(rows):
+                yield Generation(name, response, bool(finished), sample=sample)
+            if not rows:
+                yield Generation(name, "", finished=False, failure="no recorded answer")
+
+    def _rows(self, key: str, samples: int) -> list[tuple[str, int]]:
+        query = "SELECT response, finished FROM answers WHERE key = ? ORDER BY number LIMIT ?"
+        return self._db.execute(query, (_digest(key), samples)).fetchall()
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:16]
 
 
 def _inside(place: str, row: Any, dotted: str) -> Any:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -92,12 +92,15 @@ def shown(entry: Entry) -> str:
 class Store:
     """The generations in `folder`; safe to use from several threads and processes at once.
 
+    Args:
+        journal: told of each answer and each lost request, for `take` of another machine's store.
+
     Raises:
         PladError: the folder cannot be written, or the file is damaged or no store.
     """
 
-    def __init__(self, folder: Path | None = None):
-        self.path = (folder or default_folder()) / FILE
+    def __init__(self, folder: Path | None = None, journal: Callable[[dict[str, Any]], None] | None = None):
+        self.path, self._journal = (folder or default_folder()) / FILE, journal
         self._lock = threading.Lock()
         with self._told():
             self._db = open_database(self.path, _SCHEMA)
@@ -128,11 +131,23 @@ class Store:
             db.execute("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?)", row)
             if generation.prompt_tokens is not None:
                 db.execute("INSERT INTO paid VALUES (?, ?, ?, 0)", (payer, generation.prompt_tokens, generation.tokens))
+        if self._journal is not None:
+            self._journal({"model": identity, "key": key, "answer": json.loads(text), "payer": payer})
 
     def lose(self, payer: str, usage: Usage) -> None:
         """Note a request that may have been charged for although its answer never came."""
         with self._transaction() as db:
             db.execute("INSERT INTO paid VALUES (?, ?, ?, 1)", (payer, usage.prompt_tokens, usage.tokens))
+        if self._journal is not None:
+            self._journal({"lost": [usage.prompt_tokens, usage.tokens], "payer": payer})
+
+    def take(self, noted: Mapping[str, Any]) -> None:
+        """Keep what the store of another machine told its `journal`."""
+        if "lost" in noted:
+            self.lose(noted["payer"], Usage(*noted["lost"]))
+        else:
+            answer = Generation.from_json({"id": "", **noted["answer"]})
+            self.put(noted["model"], noted["key"], answer, noted["payer"])
 
     def spent(self, payer: str) -> Usage:
         """What a payer has paid for so far."""

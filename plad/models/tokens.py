@@ -32,6 +32,9 @@ def train_words(texts: Iterable[str], vocabulary: int, context: int) -> Any:
 
     `getValue`, `get_value` and `Get value` come to be the same two tokens, so that a tiny model has no three
     spellings to learn. Case, underscores, backquotes and the spaces round punctuation do not survive a round trip.
+
+    Args:
+        texts: gone through twice, so no iterator.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -48,7 +51,6 @@ def train_words(texts: Iterable[str], vocabulary: int, context: int) -> Any:
         [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=True)]
     )
     pieces.decoder = decoders.WordPiece(cleanup=True)
-    texts = list(texts)
     # Of equally frequent pairs the trainer joins the one with the lower ids first, and it numbers the letters within
     # words in the order of a hash map, which differs from one training to the next: so they are numbered here.
     first = [PAD, END, UNKNOWN, *_letters_within_words(pieces, texts)]

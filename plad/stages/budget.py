@@ -86,7 +86,7 @@ def steps_and_cost(
     shared = context.recipe.distill
     settings = shared.settings_of(method)
     sizes = _sizes(context)
-    paired = from_pairs(pairs, formatter, RankingCalibration())
+    paired = from_pairs(pairs, formatter, RankingCalibration(), context.workspace / ".counted.jsonl")
     steps = _steps(settings, paired)
     before, again = (_answers(context, sizes, formatter, names) for names in (method.answered_by, ("student",)))
     whole, later = (cost(sizes, settings, loss, data, text, answers) for answers in (before, again))

@@ -41,7 +41,7 @@ def train_student(
     formatter = formatter_of(recipe.prompt, tokenizer, model)
     data: dict[str, Any] = {"train": examples_of(context, method.learns_from, formatter, loss, pairs)}
     if (rollout := loss.rollout()) and rollout.with_text:
-        data["text"] = from_references(context.prompts("train"), formatter)
+        data["text"] = from_references(context.prompts("train"), formatter, context.workspace / ".text.jsonl")
     first, text = start == "student", data.get("text")
     steps, flops = steps_and_cost(context, method, first, loss, formatter, pairs, data["train"], text)
     if loss.needs_teacher and recipe.distill.teacher_logits:

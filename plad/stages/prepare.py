@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from plad.data import split
+from plad.data import Division, divided
 from plad.errors import PladError
 from plad.models.prompts import Formatter
-from plad.records import Prompt
+from plad.records import Lines, Prompt, read_records
 from plad.runs import write_json, write_jsonl
 from plad.stages.context import SPLITS, Context
 from plad.stages.models import load_tokenizer, with_weights
 
 
 def prepare(context: Context) -> dict[str, Any]:
-    """Read the task, drop duplicates, divide it, and check that every prompt fits the models."""
+    """Read the task, drop duplicates, divide it, and check that every prompt fits the models.
+
+    Prompts go from the task to disk, and from there to the splits, one by one.
+    """
     recipe = context.recipe
-    with context.display.bar("reading the task", None) as advance:
-        read: list[Prompt] = []
-        for prompt in recipe.task.source.prompts():
-            read.append(prompt)
-            advance(len(read), {})
-    data = split(read, recipe.task.splits, recipe.seed)
-    parts = {name: list(getattr(data, name)) for name in SPLITS}
+    with divided(_read(context), recipe.task.splits, recipe.seed, context.workspace) as division:
+        drafts = {name: _drafted(context, name, division) for name in SPLITS}
+        counts = dict(division.counts)
+    parts = {name: read_records(draft, Prompt) for name, draft in drafts.items()}
     _check_references(parts)
     _write_tokenizers(context, parts["train"])
-    counts = dict(data.counts) | _fit(context, parts)
-    for name, part in parts.items():
-        write_jsonl(context.run.path("data", f"{name}.jsonl"), part)
-    write_json(context.run.path("data", "summary.json"), {**counts, "splits": {n: len(p) for n, p in parts.items()}})
+    before = sum(map(len, parts.values()))
+    kept, dropping = _fit(context, parts)
+    if dropping:
+        counts["too_long"] = before - sum(kept.values())
+    for name, draft in drafts.items():
+        context.run.path("data").mkdir(parents=True, exist_ok=True)
+        draft.replace(context.run.path("data", f"{name}.jsonl"))
+    write_json(context.run.path("data", "summary.json"), {**counts, "splits": kept})
     return counts
+
+
+def _read(context: Context) -> Iterator[Prompt]:
+    with context.display.bar("reading the task", None) as advance:
+        for count, prompt in enumerate(context.recipe.task.source.prompts(), start=1):
+            yield prompt
+            advance(count, {})
+
+
+def _drafted(context: Context, name: str, division: Division) -> Path:
+    """A split in the workspace: none is put in place before all are known to fit."""
+    draft = context.workspace / f".{name}.jsonl"
+    write_jsonl(draft, division.of(name))
+    return draft
 
 
 def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
@@ -46,29 +66,52 @@ def _check_references(parts: Mapping[str, Sequence[Prompt]]) -> None:
 def _write_tokenizers(context: Context, train: Sequence[Prompt]) -> None:
     for name in with_weights(context.recipe):
         model = getattr(context.recipe, name).model
-        tokenizer = model.tokenizer(f"{prompt.text}\n{prompt.reference}" for prompt in train)
+        tokenizer = model.tokenizer(_Texts(train))
         tokenizer.save_pretrained(context.run.path("models", f".tokenizer-{name}"))
 
 
-def _fit(context: Context, parts: dict[str, list[Prompt]]) -> dict[str, int]:
-    """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained."""
+class _Texts:
+    """What a tokenizer is learnt from; it may be gone through again."""
+
+    def __init__(self, prompts: Sequence[Prompt]):
+        self.prompts = prompts
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{prompt.text}\n{prompt.reference}" for prompt in self.prompts)
+
+
+def _fit(context: Context, parts: Mapping[str, Lines[Prompt]]) -> tuple[dict[str, int], bool]:
+    """Apply prompt.too_long to every prompt under both tokenizers, before anything is trained.
+
+    Returns:
+        How many prompts of each split are left, and whether those that are too long were left out.
+    """
     formatters = [_early_formatter(context, name) for name in with_weights(context.recipe)]
     dropping = [formatter for formatter in formatters if formatter.spec.too_long == "drop"]
-    dropped = 0
     for name, part in parts.items():
-        kept = [prompt for prompt in part if all(f.fits(prompt.prompt) for f in dropping)]
-        dropped += len(part) - len(kept)
-        part[:] = kept
-        if not kept:
-            limit = min(formatter.spec.max_prompt_tokens for formatter in dropping)
-            raise PladError(
-                f"all prompts of the {name} split are over prompt.max_prompt_tokens = {limit} and were dropped. "
-                "Raise it, or set prompt.too_long: truncate."
-            )
-        for formatter in [formatter for formatter in formatters if formatter not in dropping]:
-            for prompt in part:
+        if dropping:
+            _drop(name, part, dropping)
+    left = {name: read_records(part.path, Prompt) for name, part in parts.items()}
+    for prompt in chain(*left.values()):
+        for formatter in formatters:
+            if formatter not in dropping:
                 formatter.prompt_ids(prompt.prompt)
-    return {"too_long": dropped} if dropping else {}
+    return {name: len(part) for name, part in left.items()}, bool(dropping)
+
+
+def _drop(name: str, part: Lines[Prompt], formatters: Sequence[Formatter]) -> None:
+    """Leave out what is too long.
+
+    Raises:
+        PladError: nothing would be left.
+    """
+    write_jsonl(part.path, (prompt for prompt in part if all(f.fits(prompt.prompt) for f in formatters)))
+    if not len(read_records(part.path, Prompt)):
+        limit = min(formatter.spec.max_prompt_tokens for formatter in formatters)
+        raise PladError(
+            f"all prompts of the {name} split are over prompt.max_prompt_tokens = {limit} and were dropped. "
+            "Raise it, or set prompt.too_long: truncate."
+        )
 
 
 def _early_formatter(context: Context, name: str) -> Formatter:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from plad.evaluation.statistics import Estimate, mean, win_rate
 from plad.evaluation.stopping import reason_to_stop
-from plad.records import EvalRow, Generation, PreferencePair, read_jsonl
+from plad.records import EvalRow, Generation, PreferencePair, read_jsonl, read_records
 from plad.runs import link, write_json, write_jsonl
 from plad.stages.context import Context
 from plad.stages.distill import train_student
@@ -39,9 +40,9 @@ def pair_again(context: Context, name: str, number: int) -> dict[str, Any]:
     current = model_of(name, number - 1)
     asked, sampling = context.learnt_from(), context.recipe.sample
     spent = answer_prompts(context, current, asked, sampling, answers, f"sample {current}")
-    pairs, counts = paired(context, list(read_jsonl(answers, Generation)), current)
+    pairs, counts = paired(context, read_records(answers, Generation), current)
     again = replayed(_pairs(context, number - 1), context.recipe.distill.replay, context.seed(f"replay {number}"))
-    write_jsonl(target, [*pairs, *again])
+    write_jsonl(target, chain(pairs, again))
     return {**counts, "replayed": len(again), "tokens": spent["tokens"]}
 
 
@@ -134,10 +135,10 @@ def _checked(context: Context, number: int, name: str) -> Path:
     return context.run.path("rounds", str(number), "check", name)
 
 
-def _pairs(context: Context, number: int) -> list[PreferencePair]:
+def _pairs(context: Context, number: int) -> Sequence[PreferencePair]:
     if number == 1:
         return context.pairs()
-    return list(read_jsonl(context.run.path("rounds", str(number), "pairs.jsonl"), PreferencePair))
+    return read_records(context.run.path("rounds", str(number), "pairs.jsonl"), PreferencePair)
 
 
 def _summary(context: Context, name: str, number: int) -> dict[str, Any]:

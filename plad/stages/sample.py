@@ -29,9 +29,8 @@ def answer_prompts(
     answering = Answering(context.run, context.recipe, name, sampling, dtype_of(context.recipe, name))
     total = len(prompts) * sampling.samples
     with context.display.bar(f"sampling {purpose}", total) as advance:
-        answers = answering.answers(prompts, context.seed(purpose), lambda done: advance(done, {}))
-    write_jsonl(target, answers)
-    summary = answering.summary(answers)
+        write_jsonl(target, answering.answers(prompts, context.seed(purpose), lambda done: advance(done, {})))
+    summary = answering.summary()
     if failed := summary.get("failed"):
         context.display.say(f"  {failed} of {len(prompts)} prompts were set aside; {target} says why")
     return summary

@@ -24,5 +24,8 @@ def fine_tune(context: Context, name: str) -> dict[str, Any]:
         return {"parameters": count(model)}
     formatter = formatter_of(context.recipe.prompt_of(name), tokenizer, model)
     model = in_fewer_bits(context.recipe, name, model)
-    data = {part: from_references(context.prompts(part), formatter) for part in ("train", "validation")}
+    data = {
+        part: from_references(context.prompts(part), formatter, context.workspace / f".{part}.jsonl")
+        for part in ("train", "validation")
+    }
     return train_model(context, name, model, tokenizer, NegativeLogLikelihood(), data, role.sft, base=None)

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import os
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from plad.errors import PladError
 from plad.losses.sequence import Loss
 from plad.models.prompts import Formatter
-from plad.records import PreferencePair, Prompt
+from plad.records import Lines, PreferencePair, Prompt
 from plad.training.layout import Example
 
 
 class Examples(Dataset[Example]):
-    """Examples in memory, as token ids."""
+    """Examples as token ids, in memory or on disk.
 
-    def __init__(self, examples: Sequence[Example]):
-        self._examples = examples
+    Args:
+        tokens: of each example, where they are known.
+    """
+
+    def __init__(self, examples: Sequence[Example], tokens: Sequence[int] | None = None):
+        self._examples, self._tokens = examples, tokens
 
     def __len__(self) -> int:
         return len(self._examples)
@@ -33,27 +42,58 @@ class Examples(Dataset[Example]):
         return iter(self._examples)
 
     @property
-    def tokens(self) -> list[int]:
+    def tokens(self) -> Sequence[int]:
         """Tokens of each example."""
-        return [example.tokens for example in self._examples]
+        if self._tokens is None:
+            self._tokens = [example.tokens for example in self._examples]
+        return self._tokens
+
+    def beside(self, examples: Sequence[Example]) -> Examples:
+        """Other examples of the same text, in the same order."""
+        return Examples(examples, self.tokens)
 
 
-def from_references(prompts: Iterable[Prompt], formatter: Formatter) -> Examples:
-    """Prompt → human reference, one response each."""
-    return from_answers(((p, [p.reference or ""]) for p in prompts), formatter)
+def kept(examples: Iterable[Example], file: Path | None) -> Examples:
+    """The examples in a file, where they are read one by one; in memory where there is none.
+
+    A line is an example with what it has before training: prompt, responses, scores, weights.
+    """
+    if file is None:
+        return Examples(list(examples))
+    tokens = array("q")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # Each of several processes writes the same.
+    partial = file.with_name(f"{file.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8") as lines:
+        for example in examples:
+            lines.write(json.dumps([example.prompt, example.responses, example.scores, example.weights]) + "\n")
+            tokens.append(example.tokens)
+    partial.replace(file)
+    return Examples(Lines(file, _read), tokens)
 
 
-def from_answers(answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Formatter) -> Examples:
+def _read(line: str) -> Example:
+    prompt, responses, scores, weights = json.loads(line)
+    return Example(prompt, responses, scores=scores, weights=weights)
+
+
+def from_references(prompts: Iterable[Prompt], formatter: Formatter, file: Path | None = None) -> Examples:
+    """Prompt → human reference, one response each; kept in a file where one is named."""
+    return from_answers(((p, [p.reference or ""]) for p in prompts), formatter, file)
+
+
+def from_answers(
+    answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Formatter, file: Path | None = None
+) -> Examples:
     """Prompt → the answers given, in their order; none where the training samples them."""
-    return Examples(
-        [
-            Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(answer) for answer in answers])
-            for prompt, answers in answered
-        ]
+    found = (
+        Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(answer) for answer in answers])
+        for prompt, answers in answered
     )
+    return kept(found, file)
 
 
-def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss) -> Examples:
+def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss, file: Path | None = None) -> Examples:
     """Prompt → chosen (and rejected, where the loss looks at two responses).
 
     Pairs that follow one another and have prompt and chosen response in common are one example. Scores are as the loss
@@ -63,8 +103,8 @@ def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss
         PladError: the loss needs scores and a pair has none, or has one that is not finite.
     """
     together = groupby(pairs, key=lambda pair: (pair.id, pair.prompt, pair.chosen))
-    found = [_from_pairs(list(some), formatter, loss) for _, some in together]
-    return Examples(_rescaled(found, loss) if loss.needs_scores else found)
+    found = kept((_from_pairs(list(some), formatter, loss) for _, some in together), file)
+    return _rescaled(found, loss, file) if loss.needs_scores else found
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Loss) -> Examples:
@@ -120,17 +160,16 @@ class LengthGrouped(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(len(self.lengths), generator=generator).tolist()
-        pool = self.batch_size * 32
-        pools = [sorted(order[i : i + pool], key=lambda k: self.lengths[k]) for i in range(0, len(order), pool)]
-        flat = [k for some in pools for k in some]
-        batches = [flat[i : i + self.batch_size] for i in range(0, len(flat), self.batch_size)]
+        order = torch.randperm(len(self.lengths), generator=generator).numpy()
+        pool, lengths = self.batch_size * 32, np.asarray(self.lengths)
+        for start in range(0, len(order), pool):
+            some = order[start : start + pool]
+            order[start : start + pool] = some[np.argsort(lengths[some], kind="stable")]
         # A short last batch stays last: in the middle it would shift every batch behind it.
-        full = [batch for batch in batches if len(batch) == self.batch_size]
-        for b in torch.randperm(len(full), generator=generator).tolist():
-            yield from full[b]
-        for batch in batches[len(full) :]:
-            yield from batch
+        full = len(order) // self.batch_size
+        for b in torch.randperm(full, generator=generator).numpy():
+            yield from order[b * self.batch_size : (b + 1) * self.batch_size].tolist()
+        yield from order[full * self.batch_size :].tolist()
 
 
 def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Loss) -> Example:
@@ -153,16 +192,17 @@ def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Los
     )
 
 
-def _rescaled(examples: Sequence[Example], loss: Loss) -> list[Example]:
+def _rescaled(examples: Examples, loss: Loss, file: Path | None) -> Examples:
     """With scores whose gaps are those that the loss takes in place of the scorer's."""
-    lists = [example.scores or [] for example in examples]
-    gaps = [scores[0] - other for scores in lists for other in scores[1:]]
+    scores = (example.scores or [] for example in examples)
+    gaps = [some[0] - other for some in scores for other in some[1:]]
     lengths = [len(example.responses[0]) for example in examples for _ in example.responses[1:]]
     taken = loss.rescaled(gaps, lengths)
     if taken == gaps:
-        return list(examples)
+        return examples
     left = iter(taken)
-    return [replace(example, scores=[0.0, *(-next(left) for _ in example.responses[1:])]) for example in examples]
+    found = (replace(each, scores=[0.0, *(-next(left) for _ in each.responses[1:])]) for each in examples)
+    return kept(found, file and file.with_suffix(".rescaled"))
 
 
 def _weights(pairs: Sequence[PreferencePair]) -> list[float] | None:

@@ -5,9 +5,12 @@ Stored with the examples, so that no second model stays in memory while the firs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from array import array
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,13 +25,28 @@ def with_reference(examples: Examples, score: Callable[[list[Example]], Sequence
     Args:
         score: the model as it is now, without dropout, on a batch.
     """
-    found: list[Example] = list(examples)
+    lengths = np.asarray(examples.tokens)
     # Like lengths together, the longest first: a lack of memory shows at once.
-    order = sorted(range(len(found)), key=lambda k: (-found[k].tokens, k))
+    order = np.argsort(-lengths, kind="stable")
+    found: list[array[float]] = [array("d")] * len(order)
     for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
+        places = order[start : start + batch_size].tolist()
+        some = [examples[k] for k in places]
         with torch.no_grad():
-            logps_BR: Tensor = score([found[k] for k in places]).logps("sum")
-        for k, logps in zip(places, logps_BR.tolist(), strict=True):
-            found[k] = replace(found[k], reference_logps=logps[: len(found[k].responses)])
-    return Examples(found)
+            logps_BR: Tensor = score(some).logps("sum")
+        for k, example, logps in zip(places, some, logps_BR.tolist(), strict=True):
+            found[k] = array("d", logps[: len(example.responses)])
+    return examples.beside(_Referenced(examples, found))
+
+
+class _Referenced(Sequence[Example]):
+    """Examples with the log-likelihoods of their responses, which alone are in memory."""
+
+    def __init__(self, examples: Examples, logps: Sequence[Sequence[float]]):
+        self.examples, self.logps = examples, logps
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: Any) -> Any:
+        return replace(self.examples[index], reference_logps=list(self.logps[index]))

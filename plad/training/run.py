@@ -132,8 +132,8 @@ def train(
             _stop_where_asked()
     kept = guard.put_best(model) if guard else None
     after = trainer.evaluate() if validation is not None and len(validation) else {}
-    if gathered and trainer.sharded:
-        gathered(trainer.whole_weights())
+    if gathered and (weights := trainer.whole_weights()) is not None:
+        gathered(weights)
     if trainer.is_world_process_zero():
         write_history(folder / "history.jsonl", trainer.state.log_history)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]

@@ -12,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -86,17 +86,18 @@ def write_logits(
     layout, vocabulary = choose_layout(model, pad_id), int(model.config.get_text_config().vocab_size)
     top_k = min(settings.top_k or vocabulary, vocabulary)
     folder.mkdir(parents=True, exist_ok=True)
-    chunks = list(_chunks(examples, top_k))
-    shares: list[float] = []
-    for number, part in enumerate(chunks):
+    rows, done, kept, least = 0, 0, 0.0, 1.0
+    for number, part in enumerate(_chunks(examples, top_k)):
         file = folder / _name(number)
         if not file.is_file():
             found = _distributions(model.eval(), layout, part, top_k, tokens)
             _save(file, found)
-        shares += _mass(file)
-        progress(sum(map(len, chunks[: number + 1])))
-    about: dict[str, Any] = {"rows": len(shares), "vocabulary": vocabulary}
-    about |= {"top_k": top_k if top_k < vocabulary else None, "kept": fmean(shares), "least_kept": min(shares)}
+        shares = _mass(file)
+        rows, done = rows + len(shares), done + len(part)
+        kept, least = kept + math.fsum(shares), min(least, *shares)
+        progress(done)
+    about: dict[str, Any] = {"rows": rows, "vocabulary": vocabulary}
+    about |= {"top_k": top_k if top_k < vocabulary else None, "kept": kept / rows, "least_kept": least}
     (folder / "index.json").write_text(json.dumps({**about, "width": top_k, "text": _digest(examples)}))
     return about
 
@@ -110,14 +111,29 @@ def with_logits(examples: Examples, folder: Path) -> Examples:
     index = json.loads((folder / "index.json").read_text())
     if index["text"] != _digest(examples):
         raise PladError(f"{folder} holds a teacher's distributions along other text. Delete it, and run again.")
-    found = []
-    for number, part in enumerate(_chunks(examples, index["width"])):
-        start = 0
-        for example in part:
-            rows = Rows(folder / _name(number), start, _rows(example), index["vocabulary"])
-            found.append(replace(example, teacher=rows))
-            start += rows.count
-    return Examples(found)
+    return examples.beside(_Taught(examples, folder, index["width"], index["vocabulary"]))
+
+
+class _Taught(Sequence[Example]):
+    """Examples with the place of the teacher's distributions; of each, its chunk and its first row are in memory."""
+
+    def __init__(self, examples: Examples, folder: Path, width: int, vocabulary: int):
+        self.examples, self.folder, self.vocabulary = examples, folder, vocabulary
+        self._chunks, self._starts = array("l"), array("q")
+        for number, part in enumerate(_chunks(examples, width)):
+            start = 0
+            for example in part:
+                self._chunks.append(number)
+                self._starts.append(start)
+                start += _rows(example)
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def __getitem__(self, index: Any) -> Any:
+        example = self.examples[index]
+        file = self.folder / _name(self._chunks[index])
+        return replace(example, teacher=Rows(file, self._starts[index], _rows(example), self.vocabulary))
 
 
 @torch.no_grad()
@@ -191,8 +207,13 @@ def _rows(example: Example) -> int:
 
 
 def _digest(examples: Examples) -> str:
-    said = [[list(example.prompt), [list(y) for y in example.responses]] for example in examples]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    """Of the JSON of all prompts and responses, taken piece by piece."""
+    found = hashlib.sha256(b"[")
+    for number, example in enumerate(examples):
+        said = json.dumps([list(example.prompt), [list(y) for y in example.responses]])
+        found.update(f"{', ' if number else ''}{said}".encode())
+    found.update(b"]")
+    return found.hexdigest()
 
 
 def _name(number: int) -> str:

@@ -400,9 +400,13 @@ def _as_they_are(examples: list[Example]) -> dict[str, list[Example]]:
 
 
 def _check_company(loss: Loss, teacher: Any, text: Examples | None, data: Any) -> None:
-    stored = not loss.rollout() and isinstance(data, Examples) and all(example.teacher for example in data)
-    if loss.needs_teacher and teacher is None and not stored:
+    if loss.needs_teacher and teacher is None and not _is_stored(loss, data):
         raise PladError(f"{type(loss).__name__} compares with a teacher's distributions. Give teacher=MODEL.")
     settings = loss.rollout()
     if settings and settings.with_text and not text:
         raise PladError("this loss adds the likelihood of people's text. Give text=EXAMPLES, or set its text to 0.")
+
+
+def _is_stored(loss: Loss, data: Any) -> bool:
+    """Whether every example comes with what the teacher says along it."""
+    return not loss.rollout() and isinstance(data, Examples) and all(example.teacher for example in data)
