@@ -196,7 +196,8 @@ class PladTrainer(Trainer):
         # of which one it is does not reach the sampler.
         self._sampler.set_epoch(self.state.global_step // self._sampler.batches)
         held = [part["examples"] for part in islice(epoch_iterator, num_batches)]
-        own = [self._fresh(len(examples), self._train_batch_size, k == len(held)) for k, examples in enumerate(held, 1)]
+        own = [len(examples) for examples in held]
+        own[-1:] = [self._fresh(count, self._train_batch_size, self.train_dataset) for count in own[-1:]]
         drawn = self._drawn([examples[: max(1, count)] for examples, count in zip(held, own, strict=True)])
         self._step = [example for examples, count in zip(drawn, own, strict=True) if count for example in examples]
         self._own_draws += sum(len(e.responses[0]) for e in self._step if e.sampling_logps)
@@ -347,8 +348,9 @@ class PladTrainer(Trainer):
         started = time.time()
         totals: dict[str, Tensor] = {}
         rows = self._tokenised(eval_dataset)
-        for part in self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows):
-            fresh = part["examples"][: self._fresh(len(part["examples"]), self.args.eval_batch_size)]
+        loader = self.get_eval_dataloader(self._referenced(rows) if self.loss.needs_reference else rows)
+        for part in loader:
+            fresh = part["examples"][: self._fresh(len(part["examples"]), self.args.eval_batch_size, loader.dataset)]
             [examples] = self._drawn([fresh or part["examples"][:1]])
             for batch in self._micro_batches(examples, own=bool(fresh)):
                 with torch.no_grad():
@@ -360,17 +362,18 @@ class PladTrainer(Trainer):
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
-    def _fresh(self, held: int, places: int, last: bool = True) -> int:
+    def _fresh(self, held: int, places: int, examples: Any) -> int:
         """How many of the examples held are this process's own: accelerate fills its last batch with earlier ones.
 
         Args:
+            held: by what the loader gave last.
             places: in a batch of one process.
-            last: whether these are the last that the loader has given so far.
+            examples: all of the loader's. Its own word of how many are left is another once it has skipped some.
         """
-        state = self.accelerator.gradient_state
-        if self.accelerator.num_processes == 1 or not last or not state.end_of_dataloader or state.remainder <= 0:
+        left = len(examples) % (places * self.accelerator.num_processes)
+        if self.accelerator.num_processes == 1 or not self.accelerator.gradient_state.end_of_dataloader or not left:
             return held
-        return min(max(state.remainder - self.accelerator.process_index * places, 0), held)
+        return min(max(left - self.accelerator.process_index * places, 0), held)
 
     def floating_point_ops(self, inputs: Any) -> int:
         """6 FLOPs a parameter and a token that is not padding (arXiv 2001.08361)."""
