@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,9 @@ def test_on_a_terminal(sharp_run: Path) -> None:
         env=env,
         dimensions=(40, 140),
         timeout=120,
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where the tests run in the background
         encoding="utf-8",
     )
     child.expect("teacher, student, plad of .*; /help tells")

@@ -125,6 +125,7 @@ def test_an_encoder_decoder_is_asked_without_a_chat_template(copy_of_sharp: Call
     tokenizer = load_folder(folder / "models/student")[1]
     spec = ScratchModel(architecture="t5", width=16, layers=1, heads=2, vocabulary=320)
     model = spec.model(tokenizer, 1)
+    torch.manual_seed(4)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter) / 2)
