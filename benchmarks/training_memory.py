@@ -11,6 +11,7 @@ resident memory, so without CUDA's own reserves.
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import json
 import os
@@ -103,6 +104,7 @@ def measured(given: argparse.Namespace, settings: dict[str, Any]) -> dict[str, f
         if settings["lora"]:
             model = Lora(dropout=0.0).wrap(model, "nowhere")
         gc.collect()
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # what a model held before it was quantised goes back to the system
         with tempfile.TemporaryDirectory() as folder, peak_memory() as peak:
             started = time.perf_counter()
             train(model, tokenizer, some, RankingCalibration(), optimisation, Path(folder), seed=0)

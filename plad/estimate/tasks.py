@@ -129,7 +129,8 @@ class _Tasks:
         for number in range(recipe.distill.rounds + 1):
             task = f"distill/{name}@{number}"
             if number == 0:
-                yield self.costs.answers(f"{task}/check, teacher", "teacher", held_out, self.testing)
+                check = (f"{task}/check, teacher", "teacher", "validation")
+                yield self.costs.asked(*check, self.testing, "validation teacher")
             if number > 1:
                 yield self.costs.answers(f"{task}/pairs", "student", self.learnt, recipe.sample)
                 yield from self._audit(f"{task}/audit")

@@ -127,6 +127,14 @@ def test_money_of_a_teacher_on_a_server_that_is_not_asked(tmp_path: Path) -> Non
     assert tested.money_at_most == (tested.prompt_tokens * 1000 + tested.prompts * 16 * 3000) / 1e6
 
 
+def test_rounds_pay_a_server_for_the_validation_split_once(tmp_path: Path) -> None:
+    found = by_task(write_recipe(tmp_path, RECIPE.replace(OWN, API)), "distill.rounds=2")
+    line = found["distill/plad@0/check, teacher"]
+    assert line.requests == line.prompts == found["distill/plad@1/check"].prompts > 0
+    assert line.money == (line.prompt_tokens * 1000 + line.tokens * 3000) / 1e6
+    assert not any("teacher" in task and "@0" not in task for task in found if "@" in task)
+
+
 def test_the_table_adds_up_and_speaks_of_the_budget() -> None:
     lines = [
         Line("sft/student", 10, 100, 50, flops=3e12, hours=0.5),
