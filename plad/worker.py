@@ -68,7 +68,7 @@ def _work(folder: Path, name: str, workspace: Path, processes: int, rank: int) -
     if rank == 0:
         _tell("process", id=os.getpid())
     from plad.config import load_recipe
-    from plad.pipeline import plan
+    from plad.planning import plan
     from plad.runs import Run
     from plad.stages import Context
 

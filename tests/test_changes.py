@@ -11,7 +11,8 @@ from tiny_run import TASKS, Recorder, outputs, times
 
 from plad.config import Recipe, load_recipe
 from plad.errors import PladError
-from plad.pipeline import FORMAT, STAGES, fingerprints, plan, run
+from plad.pipeline import run
+from plad.planning import FORMAT, STAGES, fingerprints, plan
 
 Copy = Callable[[], Path]
 

@@ -36,7 +36,7 @@ def test_help_is_instant_and_names_every_stage() -> None:
 
 
 def test_the_stages_of_the_command_line_are_those_of_the_pipeline() -> None:
-    from plad.pipeline import STAGES as PLANNED
+    from plad.planning import STAGES as PLANNED
 
     assert tuple(STAGES) == PLANNED
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tiny_run import RECIPE, REPORTS, differing, offline, write_recipe
 
-from plad.pipeline import STAGES
+from plad.planning import STAGES
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 

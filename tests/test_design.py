@@ -26,7 +26,7 @@ LEVELS: list[set[str]] = [
     {"config"},
     {"answers"},  # a model of a run, asked
     {"stages"},
-    {"comparing", "shipping"},
+    {"comparing", "shipping", "planning"},
     {"pipeline", "estimate"},
     {"studies"},
     {"commands"},
@@ -56,20 +56,27 @@ ONLY: dict[str, set[str]] = {
         "data",
     },  # of data: tables of recorded answers
     "launching": {"errors", "interrupt", "progress", "training"},
+    "planning": {
+        "config",
+        "errors",
+        "methods",
+        "runs",
+        "stages",
+        "urls",
+    },  # says what there is to do, and does none of it
     "pipeline": {
         "changes",
         "errors",
         "config",
         "interrupt",
         "launching",
-        "methods",
+        "planning",
         "progress",
         "remote",
         "runs",
         "stages",
         "tracking",
         "training",  # of it: how many processes train
-        "urls",
     },
     "tracking": {"errors"},
     "remote": {"errors", "generation", "runs", "urls"},

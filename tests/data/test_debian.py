@@ -64,7 +64,7 @@ def test_the_number_of_words_is_bounded_on_both_sides(tmp_path):
     [
         ("Translation-en.lz4", b"", "Decompress it"),
         ("Translation-en.gz", b"not gzip", "can't be read"),
-        ("Translation-en.gz", gzip.compress(b"Package: a\n" * 99)[:-9], "can't be read"),
+        ("Translation-en.gz", gzip.compress(b"Package: a\n" * 99, mtime=0)[:-9], "can't be read"),
         ("Translation-en.xz", b"not xz", "can't be read"),
         ("Translation-en", b"Description-en: \xff\xfe\n", "can't be read"),
         ("Translation-en", b"", "holds no `Description-en`"),

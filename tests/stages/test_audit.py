@@ -17,7 +17,8 @@ from plad.config import load_recipe
 from plad.errors import PladError
 from plad.losses import DPO, RankingCalibration, Sequences
 from plad.models.load import weights_digest
-from plad.pipeline import fingerprints, plan, run
+from plad.pipeline import run
+from plad.planning import fingerprints, plan
 from plad.records import PreferencePair, read_jsonl
 from plad.report.audit import audit_facts, audit_verdict
 from plad.report.read import read_run

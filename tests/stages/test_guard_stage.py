@@ -13,7 +13,8 @@ from plad.config import load_recipe
 from plad.errors import PladError
 from plad.evaluation.statistics import wins
 from plad.models.load import load_folder, weights_digest
-from plad.pipeline import fingerprints, plan, run
+from plad.pipeline import run
+from plad.planning import fingerprints, plan
 from plad.records import Prompt, read_jsonl
 from plad.report.guard import guard_facts, guard_verdict
 from plad.report.read import read_run

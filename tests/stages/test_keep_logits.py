@@ -11,7 +11,8 @@ from tiny_run import Recorder, finished, write_recipe
 
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.pipeline import plan, run
+from plad.pipeline import run
+from plad.planning import plan
 
 METHODS = "baselines={sft: null, seqkd: null, kd: {}, f_js: {}, f_kl: {}, seqkd+kd: {}}"
 

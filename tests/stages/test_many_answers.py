@@ -13,7 +13,8 @@ from tiny_run import Recorder, finished
 from plad.config import load_recipe
 from plad.errors import PladError
 from plad.models.load import load_folder
-from plad.pipeline import fingerprints, plan, run
+from plad.pipeline import run
+from plad.planning import fingerprints, plan
 from plad.records import Generation, PreferencePair, Prompt, read_jsonl
 from plad.training.layout import Example
 from plad.training.score import response_logps

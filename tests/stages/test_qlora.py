@@ -13,7 +13,8 @@ from tiny_run import RECIPE, Recorder, finished, write_recipe
 from plad.config import Recipe, changed, load_recipe
 from plad.errors import PladError
 from plad.models.load import load_folder
-from plad.pipeline import plan, run
+from plad.pipeline import run
+from plad.planning import plan
 from plad.stages.context import Context
 from plad.stages.models import load
 from plad.stages.room import check_memory, told_what_helps, ways_to_train

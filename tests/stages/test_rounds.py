@@ -15,7 +15,8 @@ from tiny_run import RECIPE, REPORTS, Recorder, differing, finished, rows, write
 from plad.config import Recipe, load_recipe
 from plad.errors import PladError
 from plad.models.load import weights_digest
-from plad.pipeline import plan, run
+from plad.pipeline import run
+from plad.planning import plan
 from plad.records import EvalRow, Generation, PreferencePair, Prompt, read_jsonl
 from plad.report.read import read_run
 from plad.report.rounds import rounds_facts, rounds_verdict

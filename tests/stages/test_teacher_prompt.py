@@ -11,7 +11,8 @@ from tiny_run import Recorder
 from plad.answers import Answering
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.pipeline import fingerprints, plan, run
+from plad.pipeline import run
+from plad.planning import fingerprints, plan
 from plad.records import Prompt
 from plad.runs import Run
 from plad.stages import Context

@@ -9,7 +9,7 @@ from tiny_run import Recorder, finished, write_recipe
 
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.pipeline import fingerprints, plan
+from plad.planning import fingerprints, plan
 from plad.studies.ablations import REAL, _recipes, make_ablations
 
 SCORED = ["pairs.scorer={type: length}", "distill.method={type: plad, learning_rate: 0.002}", "distill.loss.margin=0.5"]

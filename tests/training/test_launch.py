@@ -9,7 +9,7 @@ from tiny_run import write_recipe
 
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.pipeline import fingerprints, plan
+from plad.planning import fingerprints, plan
 from plad.training.launch import Launch
 
 
