@@ -72,6 +72,7 @@ def test_models_are_loaded_when_asked_and_once_and_draws_differ(sharp_run: Path)
     assert len(drawn) > 1
 
 
+@pytest.mark.slow
 def test_on_a_terminal(sharp_run: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     env = offline() | {"TERM": "xterm", "COLUMNS": "140", "PYTHONPATH": os.pathsep.join(sys.path)}
