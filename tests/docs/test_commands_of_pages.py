@@ -163,7 +163,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("smoke", "demo"):
         recipe = changed(load_recipe(ROOT / "recipes" / f"{name}.yaml"), TINY)
         (tmp_path / "recipes" / f"{name}.yaml").write_text(recipe.to_yaml())
-    shutil.copy(ROOT / "recipes" / "table1.yaml", tmp_path / "recipes")
+    for name in ("table1", "70b-to-8b"):  # as they are
+        shutil.copy(ROOT / "recipes" / f"{name}.yaml", tmp_path / "recipes")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
