@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from tiny_run import RECIPE, REPORTS, TASKS, Recorder, differing, write_recipe
 
 from plad import remote
+from plad.cli import main
 from plad.config import load_recipe
 from plad.errors import PladError
 from plad.generation import Store, Usage
@@ -170,6 +172,19 @@ def test_who_looks_at_a_run_sees_who_works_on_it(tiny_recipe: Path, url: str, ma
         assert (found.state, found.reason) == ("running", "process 7 on other")
     Place(url).write(LEASE, lease("other", 1))
     assert status(looked_at(url)).state == "partly done", "silent for months"
+
+
+def test_commands_take_an_url_for_a_run(tiny_recipe: Path, url: str, machine: Callable[[str], None]) -> None:
+    prepared(tiny_recipe, url)
+    machine("second")
+    told = CliRunner().invoke(main, ["status", url, "--json"])
+    assert (told.exit_code, json.loads(told.stdout)["state"]) == (0, "partly done")
+    again = CliRunner().invoke(main, ["prepare", url, "--set", "seed=7"])
+    assert again.exit_code == 0, again.output
+    assert Place(url).read_json("manifest.json")["seed"] == 7
+    assert Place(url).read_json(LEASE)["released"]
+    missing = CliRunner().invoke(main, ["show", f"{url}-of-nobody"])
+    assert (missing.exit_code, "has a recipe.yaml, but" in missing.stderr) == (2, True)
 
 
 def test_a_copy_that_takes_long_is_no_silence(tmp_path: Path, url: str, machine: Callable[[str], None]) -> None:

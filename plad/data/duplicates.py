@@ -52,7 +52,7 @@ def groups(texts: Iterable[str], threshold: float, folder: Path | None = None) -
     """For each text the number of its group: equal for texts linked by a chain of pairs at the threshold or above.
 
     Groups depend on the set of texts only, as opposed to their order. What is known of the texts is in files meanwhile,
-    inside `folder`; of each some 40 bytes are in memory.
+    inside `folder`; of each some 100 bytes are in memory.
     """
     with TemporaryDirectory(dir=folder, prefix=".groups-") as scratch:
         sets = _Sets(Path(scratch, "shingles"), texts)

@@ -104,7 +104,7 @@ def divided(prompts: Iterable[Prompt], splits: Splits, seed: int, folder: Path |
     """Remove duplicates and assign each remaining prompt by the salted SHA-256 of its text.
 
     Neither the prompts nor an order of them are held in memory: they are on disk, inside `folder`, within the `with`
-    block. Where near-duplicates are looked for, some 60 bytes of each are.
+    block. Where near-duplicates are looked for, some 100 bytes of each are.
 
     Raises:
         PladError: there is no prompt, two prompts share an id, or a split is empty.
