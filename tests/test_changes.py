@@ -40,6 +40,7 @@ EDITS = {
     "evaluate.also=[]": {"prepare/check", "evaluate/results", "report"},
     "evaluate.calibration.samples=3": {"evaluate/calibration", "report"},
     "evaluate.split=validation": JUDGED - {"evaluate/judge"},
+    "launch.devices=2": set(),
 }
 
 FOLLOW = {

@@ -40,7 +40,7 @@ def test_written_out_it_reads_as_the_same(tmp_path: Path) -> None:
     assert load_recipe(whole) == recipe
 
 
-OUTSIDE = "Known: name, seed, task, prompt, teacher, student, sample, pairs, distill, baselines, evaluate."
+OUTSIDE = "Known: name, seed, task, prompt, teacher, student, sample, pairs, distill, baselines, evaluate, launch."
 
 
 @pytest.mark.parametrize(

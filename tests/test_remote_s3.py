@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tiny_run import Recorder, no_trace, rows, write_recipe, write_rows
 
-pytest.importorskip("s3fs")
+s3fs = pytest.importorskip("s3fs")
 moto = pytest.importorskip("moto.server")
 
 from plad.config import load_recipe  # noqa: E402
@@ -35,6 +35,7 @@ def store() -> Iterator[Any]:
         patch.setenv("AWS_ACCESS_KEY_ID", "somebody")
         patch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        s3fs.S3FileSystem.clear_instance_cache()  # one that another test made has other credentials
         system, _ = connected("s3://bucket")
         system.mkdir("bucket")
         yield system

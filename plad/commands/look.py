@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from plad.commands.options import RunPath, dumped, for_machines
+from plad.commands.options import RunPath, dumped, for_machines, to_look_at
 from plad.errors import PladError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from plad.status import Status
 
-RUN = RunPath(looked_at=True)
+RUN = RunPath()
 
 STYLES = {"running": "cyan", "finished": "green", "failed": "red", "killed": "red", "stopped": "yellow"}
 
@@ -23,11 +23,11 @@ STYLES = {"running": "cyan", "finished": "green", "failed": "red", "killed": "re
 @click.command()
 @click.argument("run", type=RUN)
 @for_machines
-def status(run: Path, as_json: bool) -> None:
+def status(run: Path | str, as_json: bool) -> None:
     """How far RUN has come: not begun, running, killed, stopped, failed and why, partly done, or finished."""
     from plad.status import status as status_of
 
-    found = status_of(run)
+    found = status_of(to_look_at(run))
     if as_json:
         click.echo(dumped({"event": "status", **found.to_json()}))
         return
@@ -49,7 +49,7 @@ def status(run: Path, as_json: bool) -> None:
 
 
 @click.command("list")
-@click.argument("folder", type=RUN, default=Path("runs"))
+@click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"))
 @for_machines
 def list_runs(folder: Path, as_json: bool) -> None:
     """The runs in FOLDER [default: runs], how far each has come, and what its student wins."""
@@ -72,13 +72,13 @@ def list_runs(folder: Path, as_json: bool) -> None:
 @click.argument("run", type=RUN)
 @click.option("--example", metavar="N|ID", help="A test prompt by its number or id [default: the results table]")
 @for_machines
-def show(run: Path, example: str | None, as_json: bool) -> None:
+def show(run: Path | str, example: str | None, as_json: bool) -> None:
     """The results of RUN; or one test prompt, its reference, and every model's answer with its scores."""
     from plad.progress.terminal import console
     from plad.report.example import example_json, example_text, find_example
     from plad.report.read import read_run
 
-    files = read_run(run)
+    files = read_run(to_look_at(run))
     if example is not None:
         found = find_example(files, example)
         if as_json:
@@ -103,11 +103,11 @@ def show(run: Path, example: str | None, as_json: bool) -> None:
 @click.argument("a", type=RUN)
 @click.argument("b", type=RUN)
 @for_machines
-def diff(a: Path, b: Path, as_json: bool) -> None:
+def diff(a: Path | str, b: Path | str, as_json: bool) -> None:
     """What differs between the runs A and B: recipes, versions, models, and results on the same prompts."""
     from plad.difference import difference
 
-    found = difference(a, b)
+    found = difference(to_look_at(a), to_look_at(b))
     if as_json:
         click.echo(dumped({"event": "diff", **found.to_json()}))
         return

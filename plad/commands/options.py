@@ -9,34 +9,30 @@ import click
 
 
 class RunPath(click.ParamType):
-    """A run folder or a recipe: a path, or an URL, which stays a string.
-
-    Args:
-        looked_at: of an URL, a copy in a folder of this machine that is enough to look at it.
-    """
+    """A run folder or a recipe: a path, or an URL, which stays a string."""
 
     name = "path"
-
-    def __init__(self, looked_at: bool = False):
-        self.looked_at = looked_at
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """The path, or the URL."""
         from plad.urls import is_url
 
-        if not is_url(value):
-            return Path(value)
-        if not self.looked_at:
-            return str(value)
-        from plad.remote import looked_at
-
-        return looked_at(str(value))
+        return str(value) if is_url(value) else Path(value)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> Any:
         """The shell's own completion of files."""
         from click.shell_completion import CompletionItem
 
         return [CompletionItem(incomplete, type="file")]
+
+
+def to_look_at(run: Path | str) -> Path:
+    """A run's folder; of one behind an URL a copy that is enough to look at it."""
+    if isinstance(run, Path):
+        return run
+    from plad.remote import looked_at
+
+    return looked_at(run)
 
 
 overriding = click.option(
@@ -65,3 +61,5 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    # Wherever it is installed, it speaks at import of a kernel that only a model hub has.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from plad.commands.options import RunPath, dumped, for_machines, overriding, quiet
+from plad.commands.options import RunPath, dumped, for_machines, overriding, quiet, to_look_at
 from plad.commands.stages import STAGES, run_stage
 from plad.errors import PladError
 
@@ -35,7 +35,7 @@ def report(
     quiet()
     from plad.studies.several import report_several
 
-    folders = [RunPath(looked_at=True).convert(run, None, None) for run in runs]
+    folders = [to_look_at(run) for run in runs]
     page, text, tables = report_several(folders, out or Path("comparison.html"))
     if as_json:
         click.echo(dumped({"event": "comparison", "report": str(page), "tables": tables}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from plad.commands.options import RunPath, for_machines, overriding, quiet
+from plad.commands.options import RunPath, for_machines, overriding, quiet, to_look_at
 from plad.errors import PladError
 from plad.progress.terminal import waiting
 
@@ -127,9 +127,7 @@ def _load(path: Path | str, overrides: tuple[str, ...]) -> tuple[Any, Path | str
     with waiting(STARTING):
         from plad.config import load_recipe
     if isinstance(path, str):
-        from plad.remote import looked_at
-
-        return load_recipe(looked_at(path) / "recipe.yaml", overrides), path
+        return load_recipe(to_look_at(path) / "recipe.yaml", overrides), path
     loaded = load_recipe(path / "recipe.yaml" if path.is_dir() else path, overrides)
     return loaded, path if path.is_dir() else Path("runs") / loaded.name
 

@@ -8,7 +8,7 @@ from plad.scoring.embedding import Embedding
 from plad.scoring.function import Function
 from plad.scoring.judge import Judge
 from plad.scoring.length import Length
-from plad.scoring.ray import Ray
+from plad.scoring.ray import RayScoring
 from plad.scoring.reward_model import RewardModel
 from plad.scoring.rouge import Rouge
 
@@ -18,7 +18,7 @@ SCORERS = {
     "function": Function,
     "judge": Judge,
     "length": Length,
-    "ray": Ray,
+    "ray": RayScoring,
     "reward_model": RewardModel,
     "rouge": Rouge,
 }
@@ -31,7 +31,7 @@ __all__ = [
     "Judge",
     "Length",
     "Progress",
-    "Ray",
+    "RayScoring",
     "RewardModel",
     "Rouge",
     "Scorer",

@@ -25,7 +25,7 @@ Local = Annotated[
 ]
 
 
-class Ray(Cluster):
+class RayScoring(Cluster):
     """Ray Data over `scorer`, whose scores are to the last bit those that it gives in one process.
 
     They are kept under its own name, so that one who scored on a cluster need not score again on a laptop.

@@ -202,9 +202,11 @@ def load_exported(model: RunModel, out: Path) -> Any:
     loader: Any = AutoModelForSeq2SeqLM if shape.encoder_decoder else AutoModelForCausalLM
     dtype = getattr(torch, model.dtype)
     if not (out / "adapter_config.json").is_file():
-        return loader.from_pretrained(out, dtype=dtype).eval()
+        return loader.from_pretrained(out, dtype=dtype, use_safetensors=True).eval()
     base = out / "base" if (out / "base").is_dir() else Path(public_base(model) or "")
-    adapted: Any = PeftModel.from_pretrained(loader.from_pretrained(base, dtype=dtype), str(out)).eval()
+    adapted: Any = PeftModel.from_pretrained(
+        loader.from_pretrained(base, dtype=dtype, use_safetensors=True), str(out)
+    ).eval()
     from transformers import GenerationConfig
 
     adapted.generation_config = adapted.base_model.generation_config = GenerationConfig.from_pretrained(out)

@@ -16,7 +16,7 @@ import pytest
 from plad.config import Evaluation
 from plad.errors import PladError
 from plad.records import Prompt
-from plad.scoring import Length, Ray, RewardModel, Rouge
+from plad.scoring import Length, RayScoring, RewardModel, Rouge
 from plad.scoring.cached import Cached, identity
 from plad.scoring.judging import same_model
 from plad.scoring.ray import Worker
@@ -68,7 +68,7 @@ def cluster() -> Iterator[None]:
 
 
 def test_where_a_scorer_runs_is_not_what_it_is() -> None:
-    one, spread = RewardModel(model="m"), Ray(scorer=RewardModel(model="m"), workers=4)
+    one, spread = RewardModel(model="m"), RayScoring(scorer=RewardModel(model="m"), workers=4)
     assert identity(spread) == identity(one)
     assert spread.description == one.description
     assert same_model(spread, one)
@@ -85,7 +85,7 @@ def test_what_must_be_trained_or_asks_a_server_is_refused() -> None:
 def test_without_ray_it_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(PladError, match=r"a scorer of type ray needs Ray. Run: pip install 'plad\[ray\]'"):
-        Ray(scorer=Length()).score(PROMPTS[:1], ["a"])
+        RayScoring(scorer=Length()).score(PROMPTS[:1], ["a"])
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_cluster_gives_the_scores_of_one_process(tiny_deberta: str, tmp_path: 
     logged(there)
     expected, done = scored(scorer, here), list[int]()
     assert len(set(expected)) > 20
-    assert scored(Ray(scorer=scorer, workers=2, cpus=0.5), there, done) == expected
+    assert scored(RayScoring(scorer=scorer, workers=2, cpus=0.5), there, done) == expected
     assert sum(done) == len(expected)
     assert sorted(rows(there, "written")) == sorted(rows(here, "said"))
     before = rows(there, "written")
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_takes_no_score_with_it(tmp_path: Path, monkeypa
     monkeypatch.setattr("plad.scoring.ray.Worker", Mortal)
     scorer = Rouge(metric="rouge1")
     logged(path)
-    assert scored(Ray(scorer=scorer, workers=2, cpus=0.5), path) == scored(scorer, tmp_path / "here.sqlite")
+    assert scored(RayScoring(scorer=scorer, workers=2, cpus=0.5), path) == scored(scorer, tmp_path / "here.sqlite")
     assert died.exists()
     written = rows(path, "written")
     assert len(written) == len(set(written)) == len(rows(path, "said")) == 30
@@ -130,7 +130,7 @@ def test_a_worker_that_is_killed_takes_no_score_with_it(tmp_path: Path, monkeypa
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster", "small_chunks")
 def test_two_who_score_the_same_into_one_store_leave_one_row_each(tmp_path: Path) -> None:
-    path, scorer = tmp_path / "scores.sqlite", Ray(scorer=Length(), workers=1, cpus=0.25)
+    path, scorer = tmp_path / "scores.sqlite", RayScoring(scorer=Length(), workers=1, cpus=0.25)
 
     def work(_: int) -> Sequence[float]:
         return scored(scorer, path)

@@ -97,7 +97,8 @@ def test_wandb_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_API_KEY", "k" * 40)
     follow("wandb", tmp_path)
     parts = sorted(tmp_path.glob("wandb/offline-run-*"))
-    assert {part.name.rpartition("-")[2] for part in parts} == {ABOUT.id}
+    assert parts, "where one of its name is there already, wandb puts a number behind it"
+    assert all(f"-{ABOUT.id}" in part.name for part in parts)
     kept = b""
     for _ in range(100):  # a process of its own writes them
         kept = b"".join(file.read_bytes() for file in tmp_path.glob("wandb/offline-run-*/*.wandb"))
