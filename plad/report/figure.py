@@ -73,7 +73,8 @@ def _paint(axes: Any, x_name: str, series: Sequence[Series], rule: float | None)
         axes.axhline(100 * rule, color=COLORS["muted"], linewidth=0.9, linestyle=(0, (4, 3)), zorder=0)
     if names:
         # Long names would run into one another.
-        axes.set_xticks(range(len(names)), names, rotation=20 if sum(map(len, names)) > 40 else 0)
+        turned = {"rotation": 20, "ha": "right", "rotation_mode": "anchor"} if sum(map(len, names)) > 40 else {}
+        axes.set_xticks(range(len(names)), names, **turned)
     axes.set_xlabel(x_name, loc="right")
     in_percent(axes.yaxis)
     axes.locator_params(axis="y", nbins=6)
