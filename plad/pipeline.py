@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -261,6 +262,8 @@ def _room_on_disk(folder: Path) -> Iterator[None]:
 
 def _is_full(error: BaseException) -> bool:
     told = ("No space left on device", "Disk quota exceeded", "File too large", "file write failed", "or disk is full")
+    if isinstance(error, sqlite3.OperationalError) and "disk I/O error" in str(error):  # its word for a quota
+        return True
     if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(
         text in str(error) for text in told
     ):
