@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from tiny_run import RECIPE, write_recipe
 
+from plad.changes import changes
 from plad.config import Recipe, load_recipe
 from plad.errors import PladError
-from plad.presets import PRESETS, beneath
+from plad.presets import ANCHOR, PRESETS, beneath
 from plad.template import recipe_text
 
 
@@ -37,6 +38,11 @@ def test_the_paper_is_the_paper(tmp_path: Path) -> None:
     recipe = load_recipe(write_recipe(tmp_path, f"preset: paper\n{RECIPE}"))
     assert (recipe.distill.method.type, recipe.distill.loss.type, recipe.distill.loss.anchor) == ("plad", "ranking", 0)
     assert (recipe.distill.rounds, recipe.distill.loss.normalise) == (1, "mean")
+
+
+def test_what_is_recommended_is_the_paper_with_an_anchor() -> None:
+    paper, ours = (PRESETS[name] for name in ("paper", "recommended"))
+    assert list(changes(paper, ours)) == [("distill.loss.anchor", 0.0, ANCHOR)]
 
 
 def test_what_a_recipe_says_itself_comes_first(tmp_path: Path) -> None:
