@@ -1,7 +1,7 @@
 """Named settings, in one table: what `plad init` writes out, and what `preset: paper` in a recipe stands for.
 
 `paper` is PLaD as the paper has it (arXiv 2406.02886); of what its text does not say, docs/design.md tells the choice.
-`recommended` is what comparisons favour (docs/which-method.md), and what `plad init` writes unless another is asked for.
+`recommended` is what comparisons favour (docs/which-method.md); `plad init` writes it unless another is asked for.
 """
 
 from __future__ import annotations
