@@ -8,11 +8,16 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ.setdefault("RAY_worker_niceness", "0")
 
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tiny_run import Recorder, write_recipe
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what it puts in the background; the tests of Ctrl-C, and the processes that they start, want it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,8 +20,8 @@ set -euo pipefail
 recipe=${1:?usage: sbatch --nodes N --gpus-per-node G slurm.sh RECIPE [options of plad run]}
 shift
 
-MASTER_ADDR=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
-export MASTER_ADDR
+mapfile -t names < <(scontrol show hostnames "$SLURM_JOB_NODELIST")
+export MASTER_ADDR=${names[0]}
 export MASTER_PORT=$((20000 + SLURM_JOB_ID % 20000))
 
 run=(plad run "$recipe"
