@@ -13,6 +13,8 @@ from plad.report.pages import asset
 from plad.report.svg import COLORS, color, draw, in_percent
 
 LINES, MARKERS = ("-", "--", ":"), ("o", "s", "^")
+MANY = 6
+"""Series beyond which the legend stands beside the drawing."""
 
 
 @dataclass(frozen=True)
@@ -79,4 +81,6 @@ def _paint(axes: Any, x_name: str, series: Sequence[Series], rule: float | None)
     in_percent(axes.yaxis)
     axes.locator_params(axis="y", nbins=6)
     if len(series) > 1:
-        axes.legend(frameon=False, fontsize=8, labelcolor=COLORS["ink"])
+        # So many would lie upon the lines.
+        beside = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)} if len(series) > MANY else {}
+        axes.legend(frameon=False, fontsize=8, labelcolor=COLORS["ink"], **beside)
