@@ -129,6 +129,16 @@ class Sample(Sampling):
     batch_size: int = Field(64, ge=1, description="answers at a time; part of what makes two runs equal")
     backend: Backend = Field(HF(), description="what runs a model whose weights are here")
 
+    @property
+    def once(self) -> Sample:
+        """The same with one answer a prompt."""
+        return self.model_copy(update={"samples": 1})
+
+    @property
+    def greedy(self) -> Sample:
+        """One answer a prompt, at temperature 0."""
+        return self.model_copy(update={"temperature": 0.0, "samples": 1})
+
 
 class PairAudit(Spec):
     """Whether the teacher's answers are the better ones, asked before training of a scorer or a pairwise judge."""

@@ -36,7 +36,7 @@ class _Tasks:
         self.recipe, self.costs, self.prompts = recipe, costs, costs.counted.prompts
         self.learnt = round(recipe.distill.share * self.prompts["distill"])
         sampling = recipe.evaluate.sampling or recipe.sample
-        self.testing = sampling.model_copy(update={"samples": 1})
+        self.testing = sampling.once
 
     def lines(self) -> Iterator[Line]:
         recipe, costs = self.recipe, self.costs
@@ -95,8 +95,7 @@ class _Tasks:
         probed, best = min(guard.prompts, self.learnt * self._negatives), recipe.distill.keep == "best"
         held_out = self.prompts["validation"] if best else 0
         # Its answers are those of this process, whatever answers elsewhere.
-        greedy = recipe.sample.model_copy(update={"samples": 1})
-        line = self.costs.answers(f"{task}/guard", "student", looks * (probed + held_out), greedy)
+        line = self.costs.answers(f"{task}/guard", "student", looks * (probed + held_out), recipe.sample.once)
         length = self.costs.counted.lengths["student"]
         reading = 2.0 * self.costs.counted.weights("student") * looks * probed * (length.prompt + length.answer)
         yield replace(line, flops=line.flops + reading)
@@ -144,8 +143,7 @@ class _Tasks:
     def _evaluation(self) -> Iterator[Line]:
         recipe, costs, split = self.recipe, self.costs, self.recipe.evaluate.split
         if learns := self._judged():
-            once = recipe.sample.model_copy(update={"samples": 1})
-            yield costs.answers("evaluate/judge", "student", learns, once)
+            yield costs.answers("evaluate/judge", "student", learns, recipe.sample.once)
         for name in ("teacher", "student", *recipe.methods):
             yield costs.asked(f"evaluate/{name}", name, split, self.testing, f"test {name}")
         if (check := recipe.evaluate.calibration) is not None:

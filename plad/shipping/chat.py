@@ -51,9 +51,7 @@ class Talk:
         prompt = Prompt("asked", self._prompt(text))
         for model in self.models:
             generator = self._generator(model)
-            sampling = (
-                model.drawn if self.drawn else model.sampling.model_copy(update={"temperature": 0.0, "samples": 1})
-            )
+            sampling = model.drawn if self.drawn else model.sampling.greedy
             found: Generation = next(iter(generator.generate([prompt], sampling, self.drawn)))
             if found.failure:
                 raise PladError(f"{model.name} gave no answer: {found.failure}")

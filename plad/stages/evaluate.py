@@ -14,7 +14,7 @@ from plad.scoring.judging import Judgement, is_pairwise, judge_answers
 from plad.scoring.verdict import doubt_shares, doubts
 from plad.stages.context import Context
 from plad.stages.judge import judge_of, remembered
-from plad.stages.sample import answer_prompts, one_each
+from plad.stages.sample import answer_prompts
 from plad.stages.track import tell_results
 
 
@@ -51,7 +51,7 @@ def answered(
 
     outputs = context.workspace / "outputs.jsonl"
     sampling = context.recipe.evaluate.sampling or context.recipe.sample
-    summary = answer_prompts(context, name, prompts, one_each(sampling), outputs, purpose)
+    summary = answer_prompts(context, name, prompts, sampling.once, outputs, purpose)
     generations = list(read_jsonl(outputs, Generation))
     answers = [generation.response for generation in generations]
     with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:

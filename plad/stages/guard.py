@@ -48,7 +48,7 @@ def _greedy(context: Context, model: Any, formatter: Formatter, prompts: Sequenc
     from plad.generation.hf import HFGenerator
     from plad.training.likelihood import base_model
 
-    sampling = context.recipe.sample.model_copy(update={"temperature": 0.0, "samples": 1})
+    sampling = context.recipe.sample.greedy
     generator = HFGenerator(base_model(model), formatter, sampling.batch_size)
     found = {answer.id: answer for answer in generator.generate(prompts, sampling, seed=0)}
     return [(found[prompt.id].response, found[prompt.id].finished) for prompt in prompts]

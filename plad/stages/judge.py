@@ -11,7 +11,7 @@ from plad.runs import publish
 from plad.scoring.judging import needs_training, remembering
 from plad.scoring.store import ScoreStore
 from plad.stages.context import Context
-from plad.stages.sample import answer_prompts, one_each
+from plad.stages.sample import answer_prompts
 
 
 def train_judge(context: Context) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def train_judge(context: Context) -> dict[str, Any]:
     answers = {}
     for part, some in asked.items():
         target = context.workspace / f"answers-{part}.jsonl"
-        answer_prompts(context, "student", some, one_each(context.recipe.sample), target, f"judge's {part}")
+        answer_prompts(context, "student", some, context.recipe.sample.once, target, f"judge's {part}")
         answers[part] = list(read_jsonl(target, Generation))
     with context.display.bar("training the judge", None) as advance:
         total = [0]

@@ -34,8 +34,3 @@ def answer_prompts(
     if failed := summary.get("failed"):
         context.display.say(f"  {failed} of {len(prompts)} prompts were set aside; {target} says why")
     return summary
-
-
-def one_each(sampling: Sample) -> Sample:
-    """One answer a prompt, however many pairs or SeqKD are made of."""
-    return sampling.model_copy(update={"samples": 1})
