@@ -88,15 +88,18 @@ def steps_and_cost(
     sizes = _sizes(context)
     paired = from_pairs(pairs, formatter, RankingCalibration(), context.workspace / ".counted.jsonl")
     steps = _steps(settings, paired)
-    before, again = (_answers(context, sizes, formatter, names) for names in (method.answered_by, ("student",)))
-    whole, later = (cost(sizes, settings, loss, data, text, answers) for answers in (before, again))
+    answers = _answers(context, sizes, formatter)
+    whole, later = (
+        cost(sizes, settings, loss, data, text, sum(answers[name] for name in names))
+        for names in (method.answered_by, ("student",))
+    )
     own = whole if first else later
     if shared.max_flops is not None:
         rounds = shared.rounds if method is context.recipe.distill.method else 1
         steps = whole.steps_for(shared.max_flops, rounds, later.before)
     elif shared.equal == "compute":
-        both = _answers(context, sizes, formatter, ("teacher", "student"))
-        steps = own.steps_for(cost(sizes, shared, RankingCalibration(), paired, None, both).of(_steps(shared, paired)))
+        both = cost(sizes, shared, RankingCalibration(), paired, None, sum(answers.values()))
+        steps = own.steps_for(both.of(_steps(shared, paired)))
     return steps, own.of(steps)
 
 
@@ -110,17 +113,15 @@ def _sizes(context: Context) -> Sizes:
     return Sizes(weights["student"], weights["teacher"], answered["tokens"] / answered["n"])
 
 
-def _answers(context: Context, sizes: Sizes, formatter: Formatter, names: Sequence[str]) -> float:
-    """FLOPs of the answers of these models to the prompts that are learnt from."""
-    if not names:
-        return 0.0
+def _answers(context: Context, sizes: Sizes, formatter: Formatter) -> dict[str, float]:
+    """FLOPs of each model's answers to the prompts that are learnt from."""
     asked = context.learnt_from()
     read = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in asked)
-    flops = 0.0
-    for name in names:
+    flops = {}
+    for name in ("teacher", "student"):
         samples, answered = context.recipe.sampling_of(name).samples, _summary(context, f"sample/{name}")
         said = len(asked) * answered["tokens"] / answered["n"]
-        flops += 2 * getattr(sizes, name) * samples * (read + said)
+        flops[name] = 2 * getattr(sizes, name) * samples * (read + said)
     return flops
 
 
