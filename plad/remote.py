@@ -30,13 +30,11 @@ from typing import Any
 from plad.errors import PladError
 from plad.generation.store import Store, default_folder
 from plad.runs import LEASE, SILENCE_S, Run, write_json
+from plad.training.checkpoints import NAMED, SIZES
 from plad.urls import connected, told
 
 EVERY_S = 30.0
 """Seconds between two copies of work in progress, each a sign of life."""
-
-SEAL = "plad_sizes.json"
-"""What a whole checkpoint has; it is copied last."""
 
 SCORES = "scores.sqlite"
 
@@ -316,7 +314,8 @@ def mirrored(run: Run, url: str | None, say: Say) -> Iterator[Nowhere]:
     if url is None:
         yield Nowhere()
         return
-    place, copy = Place(url), _Copy(Place(url), run)
+    place = Place(url)
+    copy = _Copy(place, run)
     _take_lease(place, copy.owner, say)
     mirror = Mirror(place, run, copy.owner)
     copy.follow()
@@ -440,15 +439,11 @@ def _work(run: Run) -> Iterator[tuple[str, Path]]:
     """
     root = run.path(".work")
     files = [file for file in sorted(root.rglob("*")) if file.is_file()]
-    for file in sorted(files, key=lambda file: file.name == SEAL):
+    for file in sorted(files, key=lambda file: file.name == SIZES):
         inside = file.relative_to(root).parts
-        checkpoint = next((root.joinpath(*inside[: k + 1]) for k, p in enumerate(inside) if _is_checkpoint(p)), None)
-        if not any(part.startswith(".") for part in inside) and (not checkpoint or (checkpoint / SEAL).is_file()):
+        checkpoint = next((root.joinpath(*inside[: k + 1]) for k, p in enumerate(inside) if p.startswith(NAMED)), None)
+        if not any(part.startswith(".") for part in inside) and (not checkpoint or (checkpoint / SIZES).is_file()):
             yield file.relative_to(run.folder).as_posix(), file
-
-
-def _is_checkpoint(name: str) -> bool:
-    return name.startswith("checkpoint-")
 
 
 def _light(name: str) -> bool:

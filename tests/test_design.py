@@ -79,7 +79,7 @@ ONLY: dict[str, set[str]] = {
         "training",  # of it: how many processes train
     },
     "tracking": {"errors"},
-    "remote": {"errors", "generation", "runs", "urls"},
+    "remote": {"errors", "generation", "runs", "training", "urls"},  # of training: what a whole checkpoint has
     "urls": {"errors"},
 }
 """Parts that may import no more than this, though more stands above them."""

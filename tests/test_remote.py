@@ -27,10 +27,11 @@ from plad.errors import PladError
 from plad.generation import Store, Usage
 from plad.pipeline import run
 from plad.records import Generation
-from plad.remote import SEAL, Mirror, Place, folder_of, looked_at, mirrored
+from plad.remote import Mirror, Place, folder_of, looked_at, mirrored
 from plad.runs import LEASE, Run
 from plad.scoring.store import ScoreStore
 from plad.status import status
+from plad.training.checkpoints import SIZES
 
 OWN = {".mirror.json", LEASE}
 
@@ -211,7 +212,12 @@ def test_a_machine_that_was_given_up_stops(tmp_path: Path, url: str, machine: Ca
 def test_checkpoints_are_copied_when_they_are_whole(tmp_path: Path, url: str) -> None:
     place, folder = Place(url), Run(tmp_path / "run")
     mirror, work = Mirror(place, folder, "me"), folder.path(".work", "distill-plad-0")
-    names = ("checkpoint-2/model.safetensors", f"checkpoint-2/{SEAL}", "checkpoint-4/model.safetensors", ".train.jsonl")
+    names = (
+        "checkpoint-2/model.safetensors",
+        f"checkpoint-2/{SIZES}",
+        "checkpoint-4/model.safetensors",
+        ".train.jsonl",
+    )
     for name in (*names, "history.jsonl"):
         (work / name).parent.mkdir(parents=True, exist_ok=True)
         (work / name).write_text(name)

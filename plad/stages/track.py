@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,6 +11,7 @@ from plad.runs import fingerprint
 from plad.stages.context import Context
 from plad.tracking import Tracked, Tracker, open_tracker
 from plad.training.checkpoints import last_step
+from plad.training.processes import is_main
 
 
 def tracked_id(context: Context) -> str:
@@ -27,7 +27,7 @@ def followed(context: Context, name: str, settings: Training) -> Iterator[dict[s
     Raises:
         PladError: one of them does not begin.
     """
-    if os.environ.get("RANK", "0") != "0":  # of several processes the first tells
+    if not is_main():
         yield {}
         return
     config = {"recipe": context.recipe.name, "seed": context.recipe.seed, "model": name, **_flat(settings)}

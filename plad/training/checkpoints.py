@@ -13,6 +13,10 @@ from pathlib import Path
 from plad.errors import PladError
 
 SIZES = "plad_sizes.json"
+"""What a whole checkpoint has."""
+
+NAMED = "checkpoint-"
+"""What the name of a checkpoint begins with; its step follows."""
 
 
 def seal(checkpoint: Path) -> None:
@@ -38,7 +42,7 @@ def is_whole(checkpoint: Path) -> bool:
 
 def last_whole(folder: Path) -> str | None:
     """The checkpoint to go on from, that of most steps; those that a crash or a full disk cut short are removed."""
-    found = {int(path.name.removeprefix("checkpoint-")): path for path in folder.glob("checkpoint-[0-9]*")}
+    found = {_step(path): path for path in folder.glob(f"{NAMED}[0-9]*")}
     whole = {steps for steps, path in found.items() if is_whole(path)}
     for steps in found.keys() - whole:
         # Each of several processes may come to remove it.
@@ -75,4 +79,8 @@ def _written_by(checkpoint: Path) -> str:
 def last_step(folder: Path) -> int:
     """The optimiser step to go on from; 0 where there is none."""
     found = last_whole(folder)
-    return int(Path(found).name.removeprefix("checkpoint-")) if found else 0
+    return _step(Path(found)) if found else 0
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix(NAMED))
