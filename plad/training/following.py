@@ -7,6 +7,9 @@ from typing import Any
 
 from plad.tracking import Tracker
 
+CLOCK = ("runtime", "per_second", "total_flos")
+"""How names of what a clock measured end, which differs between equal runs."""
+
 
 def following(trackers: Mapping[str, Tracker], warn: Callable[[str], None] | None) -> Any:
     """A callback of the Trainer that tells trackers what is logged."""
@@ -32,10 +35,9 @@ def following(trackers: Mapping[str, Tracker], warn: Callable[[str], None] | Non
 
 def _named(logs: Mapping[str, Any]) -> dict[str, float]:
     """Numbers by the names that transformers gives them: `train/loss`, `eval/loss`; without what a clock measured."""
-    clock = ("runtime", "per_second", "total_flos")
     values = {key: float(value) for key, value in logs.items() if isinstance(value, int | float)}
     return {
         f"eval/{key.removeprefix('eval_')}" if key.startswith("eval_") else f"train/{key}": value
         for key, value in values.items()
-        if not key.endswith(clock)
+        if not key.endswith(CLOCK)
     }

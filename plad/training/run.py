@@ -16,7 +16,7 @@ from plad.spec import Spec
 from plad.tracking import Tracker
 from plad.training.checkpoints import check_goes_on, last_whole
 from plad.training.examples import Examples
-from plad.training.following import following
+from plad.training.following import CLOCK, following
 from plad.training.processes import any_of
 from plad.training.watch import concerns
 
@@ -172,8 +172,7 @@ def write_history(path: Path, entries: list[dict[str, float]]) -> None:
 
 
 def _curve_lines(entries: list[dict[str, float]]) -> str:
-    clock = ("runtime", "per_second", "total_flos")
-    rows = [{k: v for k, v in entry.items() if not k.endswith(clock)} for entry in entries]
+    rows = [{k: v for k, v in entry.items() if not k.endswith(CLOCK)} for entry in entries]
     return "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows if "loss" in row or "eval_loss" in row)
 
 
