@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,6 +27,7 @@ import torch
 
 from plad.config import Recipe, load_recipe
 from plad.pipeline import run
+from plad.progress import Silent
 
 RECIPE = """\
 name: soak
@@ -55,20 +55,6 @@ class Reading:
     memory: int
     files: int
     threads: int
-
-
-class Quiet:
-    """A display that shows nothing."""
-
-    def say(self, text: str) -> None:
-        pass
-
-    def event(self, kind: str, **fields: Any) -> None:
-        pass
-
-    @contextmanager
-    def bar(self, label: str, total: int | None) -> Any:
-        yield lambda done, values, total=None: None
 
 
 def main() -> None:
@@ -99,7 +85,7 @@ def soak(minutes: float) -> list[Reading]:
         recipe = write_recipe(Path(scratch))
         while len(readings) < 2 or time.monotonic() - started < 60 * minutes:
             folder = Path(scratch, "run")
-            run(recipe.model_copy(update={"seed": len(readings) + 1}), folder, Quiet())
+            run(recipe.model_copy(update={"seed": len(readings) + 1}), folder, Silent())
             shutil.rmtree(folder)
             readings.append(read((time.monotonic() - started) / 60))
             print(json.dumps(asdict(readings[-1])), flush=True)

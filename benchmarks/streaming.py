@@ -18,7 +18,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -59,21 +58,6 @@ class AtOnce:
             yield Generation(prompt.id, " ".join(prompt.text.split()[part]), tokens=5)
 
 
-class Quiet:
-    """A display that shows nothing."""
-
-    def say(self, text: str) -> None:
-        """Nothing."""
-
-    def event(self, kind: str, **fields: Any) -> None:
-        """Nothing."""
-
-    @contextmanager
-    def bar(self, label: str, total: int | None) -> Iterator[Any]:
-        """Nothing."""
-        yield lambda done, values, total=None: None
-
-
 def write_task(path: Path, count: int) -> None:
     """So many prompts of 24 words of four letters, of which no two are near-duplicates."""
     rng = random.Random(0)
@@ -88,6 +72,7 @@ def worked(folder: Path, count: int, near: str) -> dict[str, dict[str, float]]:
     from plad.answers import Answering
     from plad.config import load_recipe
     from plad.pipeline import run
+    from plad.progress import Silent
 
     Answering._generator = lambda self, run, recipe, name, dtype: AtOnce(name)  # type: ignore[method-assign]
     folder.mkdir()
@@ -98,7 +83,7 @@ def worked(folder: Path, count: int, near: str) -> dict[str, dict[str, float]]:
     for stage in STAGES:
         Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
         started = time.perf_counter()
-        run(load_recipe(folder / "recipe.yaml"), folder / "run", Quiet(), only=stage)
+        run(load_recipe(folder / "recipe.yaml"), folder / "run", Silent(), only=stage)
         found[stage] = {"peak": memory("VmHWM"), "seconds": round(time.perf_counter() - started, 1)}
     return found
 

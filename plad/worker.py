@@ -12,8 +12,6 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +19,7 @@ from plad import interrupt
 from plad.commands.options import quiet
 from plad.errors import PladError
 from plad.launching import ASK
-from plad.progress import JsonLines
-
-
-class Silent:
-    """The display of all processes but the first."""
-
-    def say(self, text: str) -> None: ...
-
-    def event(self, kind: str, **fields: Any) -> None: ...
-
-    @contextmanager
-    def bar(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
-        yield lambda done, values, total=None: None
+from plad.progress import JsonLines, Silent
 
 
 def main(folder: Path, name: str, workspace: Path, processes: int) -> int:

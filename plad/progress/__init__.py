@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from plad.progress.lines import JsonLines, Lines
+from plad.progress.lines import JsonLines, Lines, Silent
 from plad.progress.terminal import moves
 
 
@@ -41,4 +41,4 @@ def choose_display(as_json: bool = False) -> Display:
     return Board()
 
 
-__all__ = ["Advance", "Display", "JsonLines", "Lines", "choose_display"]
+__all__ = ["Advance", "Display", "JsonLines", "Lines", "Silent", "choose_display"]

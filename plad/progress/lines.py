@@ -1,4 +1,4 @@
-"""Plain lines, and lines of JSON."""
+"""Plain lines, lines of JSON, and nothing at all."""
 
 from __future__ import annotations
 
@@ -52,3 +52,15 @@ class JsonLines:
                 self.event("progress", label=label, done=done, total=whole, **values)
 
         yield advance
+
+
+class Silent:
+    """Nothing: of several processes all but one, or where nobody looks."""
+
+    def say(self, text: str) -> None: ...
+
+    def event(self, kind: str, **fields: Any) -> None: ...
+
+    @contextmanager
+    def bar(self, label: str, total: int | None) -> Iterator[Callable[..., None]]:
+        yield lambda done, values, total=None: None

@@ -9,6 +9,7 @@ import pytest
 import stand_ins
 
 from plad.config import Recipe, load_recipe
+from plad.progress import Silent
 
 FOLDER = Path(__file__).parents[2] / "recipes"
 RECIPES = sorted(FOLDER.glob("*.yaml"))
@@ -64,19 +65,6 @@ def stand_in(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], P
         return target if target.is_dir() else stand_ins.model(kind, target, width)
 
     return make
-
-
-class Silent:
-    """A display that shows nothing."""
-
-    def say(self, text: str) -> None: ...
-
-    def event(self, kind: str, **fields: object) -> None: ...
-
-    def bar(self, label: str, total: int | None) -> object:
-        from contextlib import nullcontext
-
-        return nullcontext(lambda done, values, total=None: None)
 
 
 @pytest.mark.parametrize(
