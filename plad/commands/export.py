@@ -10,16 +10,21 @@ from plad.commands.options import dumped, for_machines, quiet
 
 MODEL = click.option("--model", "name", metavar="NAME", help="A model of the run [default: the student it is about]")
 
+FORM = click.option(
+    "--to", "form", type=click.Choice(["adapter", "merged", "gguf"]), default="merged", show_default=True
+)
+PROMPTS = click.option(
+    "--prompts", default=8, show_default=True, type=click.IntRange(min=0), help="Held-out prompts to check it on."
+)
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--to", "form", type=click.Choice(["adapter", "merged", "gguf"]), default="merged", show_default=True)
+@FORM
 @MODEL
 @click.option("--weights", help="Of a GGUF file: f32, f16, bf16 or q8_0 [default: f16]")
-@click.option(
-    "--prompts", default=8, show_default=True, type=click.IntRange(min=0), help="Held-out prompts to check it on."
-)
+@PROMPTS
 @for_machines
 def export(run: Path, out: Path, form: str, name: str | None, weights: str | None, prompts: int, as_json: bool) -> None:
     """Write a model of RUN to OUT: an adapter for peft, a folder for transformers and vLLM, a file for llama.cpp.
@@ -35,11 +40,10 @@ def export(run: Path, out: Path, form: str, name: str | None, weights: str | Non
         from plad.shipping.source import find_model
 
         found = write(find_model(run, name), form, out, prompts, weights)  # type: ignore[arg-type]  # click chose it
-    told = found.agreement
     if as_json:
-        checked = told.to_json() if told else None
-        click.echo(dumped({"event": "export", "path": str(found.path), "form": found.form, "check": checked}))
+        told = {"path": str(found.path), "form": found.form, "check": found.check_json()}
+        click.echo(dumped({"event": "export", **told}))
         return
     click.echo(f"{found.path}")
-    for line in told.lines() if told else [f"not compared with the run's model: {found.unchecked}"]:
+    for line in found.lines():
         click.echo(f"  {line}")

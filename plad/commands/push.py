@@ -7,12 +7,9 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from plad.commands.export import MODEL
+from plad.commands.export import FORM, MODEL, PROMPTS
 from plad.commands.options import dumped, for_machines, quiet
 
-FORM = click.option(
-    "--to", "form", type=click.Choice(["adapter", "merged", "gguf"]), default="merged", show_default=True
-)
 LICENCE = click.option("--license", "licence", metavar="ID", help="Of the hub's list, such as apache-2.0.")
 
 
@@ -39,9 +36,7 @@ def card(run: Path, name: str | None, form: str, licence: str | None, repo_id: s
 @LICENCE
 @click.option("--public", is_flag=True, help="Let everybody see a repository that this makes [default: private]")
 @click.option("--dry-run", "folder", type=click.Path(path_type=Path), help="Write it to this folder, and push nothing.")
-@click.option(
-    "--prompts", default=8, show_default=True, type=click.IntRange(min=0), help="Held-out prompts to check on."
-)
+@PROMPTS
 @for_machines
 def push(
     run: Path,
@@ -71,10 +66,9 @@ def push(
         target = folder or Path(scratch) / "model"
         found = prepare(model, form, target, repo_id, licence, prompts)  # type: ignore[arg-type]  # click chose it
         address = "" if folder else upload(model, target, repo_id, public)
-    told = found.agreement
     if as_json:
-        click.echo(dumped({"event": "push", "commit": address or None, "check": told.to_json() if told else None}))
+        click.echo(dumped({"event": "push", "commit": address or None, "check": found.check_json()}))
         return
-    for line in told.lines() if told else [f"not compared with the run's model: {found.unchecked}"]:
+    for line in found.lines():
         click.echo(line)
     click.echo(address or f"{folder} is what would be pushed to {repo_id}")

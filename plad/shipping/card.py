@@ -60,7 +60,7 @@ def model_card(model: RunModel, form: str, repo_id: str | None = None, licence: 
 def _metadata(model: RunModel, run: RunFiles, form: str, name: str, licence: str | None) -> str:
     from huggingface_hub import ModelCardData
 
-    shape: Any = _role(model).model.shape()
+    shape: Any = model.role.model.shape()
     data = ModelCardData(
         base_model=_base(model),
         base_model_relation="adapter" if form == "adapter" and _base(model) else None,
@@ -102,7 +102,7 @@ def _measured(model: RunModel, run: RunFiles) -> list[Any]:
 
 
 def _what(model: RunModel, form: str) -> str:
-    role = _role(model)
+    role = model.role
     origin = f"[{base}](https://huggingface.co/{base})" if (base := _base(model)) else _origin(role.model)
     if model.name in ("teacher", "student"):
         return f"The {model.name} of a distillation, before any: {origin}, fine-tuned on the task's references."
@@ -159,13 +159,9 @@ def _limits(run: RunFiles, licence: str | None) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
-def _role(model: RunModel) -> Any:
-    return model.recipe.teacher if model.name == "teacher" else model.recipe.student
-
-
 def _base(model: RunModel) -> str | None:
     """The hub id that the model descends from."""
-    path = getattr(_role(model).model, "path", None)
+    path = getattr(model.role.model, "path", None)
     return None if path is None or local(path) else str(path)
 
 

@@ -31,6 +31,14 @@ class Exported:
     agreement: Agreement | None
     unchecked: str = ""
 
+    def lines(self) -> list[str]:
+        """What a person is told of the check."""
+        return self.agreement.lines() if self.agreement else [f"not compared with the run's model: {self.unchecked}"]
+
+    def check_json(self) -> dict[str, Any] | None:
+        """The check for machines."""
+        return self.agreement.to_json() if self.agreement else None
+
 
 def export(model: RunModel, form: Form, out: Path, prompts: int = 8, weights: str | None = None) -> Exported:
     """Write a model of a run to `out` and compare its greedy answers with those of the run's own model.
@@ -106,8 +114,7 @@ def write_adapter(model: RunModel, out: Path) -> Formatter:
 
 def public_base(model: RunModel) -> str | None:
     """The hub id or folder whose weights an adapter of the run belongs to as they are; None where the run made them."""
-    source: Any = model.recipe.teacher.model if model.name == "teacher" else model.recipe.student.model
-    role: Any = model.recipe.teacher if model.name == "teacher" else model.recipe.student
+    role, source = model.role, model.role.model
     if source.type != "pretrained" or source.keep_layers:
         return None
     fresh = role.sft is None or model.name in ("teacher", "student")
@@ -198,8 +205,7 @@ def load_exported(model: RunModel, out: Path) -> Any:
     from peft import PeftModel
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
-    shape = model.recipe.teacher.model.shape() if model.name == "teacher" else model.recipe.student.model.shape()
-    loader: Any = AutoModelForSeq2SeqLM if shape.encoder_decoder else AutoModelForCausalLM
+    loader: Any = AutoModelForSeq2SeqLM if model.role.model.shape().encoder_decoder else AutoModelForCausalLM
     dtype = getattr(torch, model.dtype)
     if not (out / "adapter_config.json").is_file():
         return loader.from_pretrained(out, dtype=dtype, use_safetensors=True).eval()

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from plad.config import Recipe, Sample, load_recipe
+from plad.config import ModelRole, Recipe, Sample, load_recipe
 from plad.errors import PladError, nearest
 from plad.generation.hf import HF
 from plad.models.load import load_folder
@@ -37,6 +37,11 @@ class RunModel:
         return (self.folder / "adapter_config.json").is_file()
 
     @property
+    def role(self) -> ModelRole:
+        """The part of the recipe that says where it began: a trained student's is the student's."""
+        return self.recipe.teacher if self.name == "teacher" else self.recipe.student
+
+    @property
     def sampling(self) -> Sample:
         """How the run asked it when it was evaluated."""
         return self.recipe.evaluate.sampling or self.recipe.sample
@@ -45,7 +50,7 @@ class RunModel:
     def drawn(self) -> Sample:
         """How it answers where answers are to differ: as evaluated, or as its pairs were drawn where that is greedy."""
         chosen = self.sampling if self.sampling.temperature > 0 else self.recipe.sample
-        return chosen.model_copy(update={"samples": 1})
+        return chosen.once
 
     @property
     def dtype(self) -> Any:
@@ -86,8 +91,8 @@ class RunModel:
     def greedy(self, prompts: list[Prompt]) -> list[str]:
         """What the run's own model answers at temperature 0, in the order of the prompts."""
         generator = HF().generator(self.folder, self.recipe.prompt, self.dtype, self.sampling.batch_size)
-        sampling = self.sampling.model_copy(update={"temperature": 0.0, "samples": 1})
-        found = {answer.id: answer.response for answer in generator.generate(prompts, sampling, self.recipe.seed)}
+        answers = generator.generate(prompts, self.sampling.greedy, self.recipe.seed)
+        found = {answer.id: answer.response for answer in answers}
         return [found[prompt.id] for prompt in prompts]
 
 

@@ -60,8 +60,7 @@ def _loader(model: RunModel) -> str:
 
 
 def _encoder(model: RunModel) -> bool:
-    role = model.recipe.teacher if model.name == "teacher" else model.recipe.student
-    return bool(role.model.shape().encoder_decoder)
+    return bool(model.role.model.shape().encoder_decoder)
 
 
 @dataclass(frozen=True)
