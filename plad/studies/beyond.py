@@ -14,11 +14,11 @@ from plad.records import Generation, read_jsonl
 from plad.report.numbers import with_interval
 from plad.runs import Run, write_json, write_text
 from plad.studies.beyond_table import csv_rows, draw_rows, markdown_rows
-from plad.studies.figures import ALONE, Arm, Figure, Point, run_arms, wins_over
+from plad.studies.figures import ALONE, ANSWERS, ONE_ANSWER, ROUNDS, SEVERAL, Arm, Figure, Point, run_arms, wins_over
 from plad.studies.render import subject_row
 from plad.studies.table1 import collect
 
-ROUNDS, ANSWERS, ANCHOR = 3, 4, 1.0
+ANCHOR = 1.0
 PLAIN = "plain"
 NOTE = (
     "Wins by the run's judge on the test split; those over plain PLaD, the recipe's in one round of one answer, "
@@ -87,18 +87,13 @@ def _arms(recipe: Recipe) -> list[Arm]:
         )
     anchor = "distill.method.loss.anchor" if method.loss else "distill.loss.anchor"
     other = 0.0 if (method.loss or recipe.distill.loss).anchor else ANCHOR
-    several = (f"sample.samples={ANSWERS}", "teacher.samples=1")
-    plain = (
-        ALONE,
-        *("distill.rounds=1", "sample.samples=1", "teacher.samples=1"),
-        *("pairs.positives=first", "pairs.negatives=first"),
-    )
+    plain = (ALONE, *ONE_ANSWER)
     forms = {
         PLAIN: (PLAIN, ()),
         "rounds": (f"{ROUNDS} rounds", (f"distill.rounds={ROUNDS}", _a_share_of_the_steps(recipe))),
-        "random": (f"random of {ANSWERS}", (*several, "pairs.negatives=random")),
-        "hardest": (f"hardest of {ANSWERS}", (*several, "pairs.negatives=hardest")),
-        "all": (f"all of {ANSWERS}", (*several, "pairs.negatives=all")),
+        "random": (f"random of {ANSWERS}", (*SEVERAL, "pairs.negatives=random")),
+        "hardest": (f"hardest of {ANSWERS}", (*SEVERAL, "pairs.negatives=hardest")),
+        "all": (f"all of {ANSWERS}", (*SEVERAL, "pairs.negatives=all")),
         "best": (f"teacher's best of {ANSWERS}", (f"teacher.samples={ANSWERS}", "pairs.positives=best")),
         "anchor": (f"anchor {other:g}", (f"{anchor}={other}",)),
     }

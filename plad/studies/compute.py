@@ -14,18 +14,17 @@ from typing import Any
 
 from plad.config import Recipe
 from plad.errors import PladError
+from plad.losses.lists import ListLoss
 from plad.progress import Display
 from plad.report.numbers import with_interval
 from plad.report.read import hue_of
 from plad.runs import Run, write_json, write_text
 from plad.studies.compute_page import csv_rows, draw_page, markdown_rows
-from plad.studies.figures import Arm, run_arms, wins_over
+from plad.studies.figures import ANSWERS, ONE_ANSWER, ROUNDS, SEVERAL, Arm, run_arms, wins_over
 from plad.studies.table1 import collect
 
-ROUNDS, REPLAY, ANSWERS = 3, 0.25, 4
+REPLAY = 0.25
 MULTIPLES = (0.5, 1.0, 2.0)
-LISTS = ("listwise", "lipo", "rrhf")
-"""Methods that are meant for several answers of the student."""
 
 NOTE = (
     "Wins on the validation split by the run's judge, which no method learns from; intervals have the spread between "
@@ -117,15 +116,15 @@ def _base(recipe: Recipe) -> float:
 
 def _forms(recipe: Recipe) -> dict[str, Form]:
     """Each beside the first in one thing. Those of several answers take them from the student, who costs little."""
-    named = {name: method.type for name, method in recipe.methods.items() if name != recipe.distill.method.type}  # type: ignore[attr-defined]
-    lists = tuple(name for name, kind in named.items() if kind in LISTS)
-    several = (f"sample.samples={ANSWERS}", "teacher.samples=1")
+    named = {name: method for name, method in recipe.methods.items() if name != recipe.distill.method.type}
+    # Losses of lists are meant for several answers of the student.
+    lists = tuple(name for name, method in named.items() if isinstance(method, ListLoss))
     few = f"distill.share={recipe.distill.share / ANSWERS}"
     return {
         "one": Form("", (), tuple(name for name in named if name not in lists)),
         "rounds": Form(f"{ROUNDS} rounds", (f"distill.rounds={ROUNDS}", f"distill.replay={REPLAY}")),
-        "hardest": Form(f"hardest of {ANSWERS}", (*several, "pairs.negatives=hardest")),
-        "all": Form(f"all of {ANSWERS}", (*several, "pairs.negatives=all"), lists),
+        "hardest": Form(f"hardest of {ANSWERS}", (*SEVERAL, "pairs.negatives=hardest")),
+        "all": Form(f"all of {ANSWERS}", (*SEVERAL, "pairs.negatives=all"), lists),
         "best": Form(f"teacher's best of {ANSWERS}", (f"teacher.samples={ANSWERS}", "pairs.positives=best", few)),
         "audit": Form("audited", ("pairs.audit={action: drop}",)),
     }
@@ -133,8 +132,8 @@ def _forms(recipe: Recipe) -> dict[str, Form]:
 
 def _arm(recipe: Recipe, name: str, form: Form, budget: float) -> Arm:
     plain = (
-        *("distill.rounds=1", "distill.replay=0", "distill.max_steps=null", "sample.samples=1", "teacher.samples=1"),
-        *("pairs.positives=first", "pairs.negatives=first", "pairs.audit=null", "evaluate.split=validation"),
+        *ONE_ANSWER,
+        *("distill.replay=0", "distill.max_steps=null", "pairs.audit=null", "evaluate.split=validation"),
     )
     kept: dict[str, Any] = {"sft": None, "seqkd": None}
     kept |= {each: recipe.methods[each].model_dump(mode="json") for each in form.methods}

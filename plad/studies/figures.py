@@ -19,6 +19,16 @@ from plad.studies.cells import Cell, run_cells
 from plad.studies.render import subject_row
 from plad.studies.table1 import check_seeds, collect
 
+ONE_ANSWER = (
+    *("distill.rounds=1", "sample.samples=1", "teacher.samples=1"),
+    *("pairs.positives=first", "pairs.negatives=first"),
+)
+"""The settings of plain PLaD: one round, from the first answer of each model."""
+
+ROUNDS, ANSWERS = 3, 4
+SEVERAL = (f"sample.samples={ANSWERS}", "teacher.samples=1")
+"""Of forms of PLaD that differ from it: as many rounds, or answers to a prompt, of the student alone in SEVERAL."""
+
 ALONE = "baselines={sft: null, seqkd: null}"
 """The setting by which a run trains no method but the one it is about."""
 
