@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from plad.errors import PladError
+from plad.models.precision import Bf16, in_bf16
 from plad.models.prompts import chat_ids, special_tokens
 from plad.records import Prompt
 from plad.scoring.base import Progress, advance, batches_by_length, check_aligned, is_empty
@@ -34,7 +35,7 @@ class RewardModel(Spec):
     revision: str | None = None
     max_tokens: int = Field(default=512, ge=8)
     batch_size: int = Field(default=16, ge=1)
-    bf16: bool = False
+    bf16: Bf16 = False
     device: str = "cpu"
     empty_score: float = Field(default=-20.0, allow_inf_nan=False)
 
@@ -118,7 +119,7 @@ class RewardModel(Spec):
         model, report = AutoModelForSequenceClassification.from_pretrained(
             model_source(self.model),
             revision=self.revision,
-            dtype=torch.bfloat16 if self.bf16 else torch.float32,
+            dtype=torch.bfloat16 if in_bf16(self.bf16, self.device) else torch.float32,
             use_safetensors=True,
             output_loading_info=True,
         )

@@ -11,6 +11,7 @@ from plad.records import Prompt
 from plad.scoring.judging import needs_training, paid_for
 from plad.stages.context import Context
 from plad.stages.room import check_memory
+from plad.stages.slow import slow_bf16
 
 
 def check(context: Context) -> dict[str, Any]:
@@ -20,6 +21,8 @@ def check(context: Context) -> dict[str, Any]:
         PladError: with the rule, the value and the remedy.
     """
     recipe = context.recipe
+    if slow := slow_bf16(recipe):
+        context.display.say(f"  {slow}")
     for name in ("teacher", "student"):
         model = getattr(recipe, name).model
         try:

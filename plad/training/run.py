@@ -12,6 +12,8 @@ from pydantic import Field, field_validator
 from plad import interrupt
 from plad.errors import PladError
 from plad.losses.sequence import Loss
+from plad.models.load import device
+from plad.models.precision import MixedPrecision, in_bf16
 from plad.spec import Spec
 from plad.tracking import Tracker
 from plad.training.checkpoints import check_goes_on, last_whole
@@ -40,7 +42,7 @@ class Optimisation(Spec):
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps")
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, ge=0)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: MixedPrecision = Field("fp32", description="auto: bf16 where the device computes in it, else fp32")
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(100, ge=1, description="optimiser steps between checkpoints to resume from")
     log_every: int = Field(10, ge=1)
@@ -195,7 +197,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         warmup_steps=int(settings.warmup * (settings.max_steps or steps)),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
-        bf16=settings.precision == "bf16",
+        bf16=in_bf16(settings.precision, device()),
         gradient_checkpointing=settings.gradient_checkpointing,
         save_steps=settings.checkpoint_every,
         save_total_limit=2,
