@@ -8,8 +8,8 @@ loaded and warm; what it holds then is the baseline. Stages: `prepare` (with nea
 tokenised, and one step), `evaluate` (a fiftieth of the prompts, by three models, judged by ROUGE) and `report`. Of each
 the peak of the resident set above the baseline is told, what a prompt adds to it, and seconds of the process.
 
-With `--against FOLDER` another checkout of plad does the same beside each size: the ratio of its seconds to these is
-told, and whether all files but the report, which names versions, are equal.
+With `--against FOLDER` another checkout of plad does the same beside the smallest size: the ratio of its seconds to
+these is told, and whether all files but the report, which names versions, are equal.
 """
 
 from __future__ import annotations
@@ -155,7 +155,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--exact", action="store_true", help="drop exact duplicates alone")
-    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout of plad, measured beside")
+    parser.add_argument(
+        "--against", type=Path, metavar="FOLDER", help="another checkout of plad, beside the first size"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,7 +167,7 @@ def main() -> None:
     found = []
     for size in map(int, options.sizes.split(",")):
         found.append(measure(size, options.exact, None))
-        if options.against:
+        if options.against and len(found) == 1:
             found[-1]["against"] = measure(size, options.exact, options.against)
         print(table(found), flush=True)
         if options.out:

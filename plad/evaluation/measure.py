@@ -131,9 +131,9 @@ def _aligned(ids: Sequence[str], rows: Rows, model: str) -> Rows:
     found = [row.id for row in rows]
     if len(set(found)) != len(found):
         raise PladError(f"{model} has {len(found)} rows for {len(set(found))} prompts. Keep one row a prompt.")
-    _check_ids(ids, found, f"the rows of {model}")
     if found == ids:
         return rows
+    _check_ids(ids, found, f"the rows of {model}")
     by_id = {row.id: row for row in rows}
     return [by_id[name] for name in ids]
 
