@@ -156,7 +156,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--exact", action="store_true", help="drop exact duplicates alone")
     parser.add_argument(
-        "--against", type=Path, metavar="FOLDER", help="another checkout of plad, beside the first size"
+        "--against", type=Path, metavar="FOLDER", help="another checkout, beside the first size"
     )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
