@@ -332,7 +332,7 @@ def other_texts() -> list[PromptText]:
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    "settings", [{}, {"template": "Q: {prompt}\nA:"}, {"max_prompt_tokens": 9, "too_long": "truncate"}]
+    "settings", [{}, {"template": "Q: {prompt}\nA:"}, {"max_prompt_tokens": 120, "too_long": "truncate"}]
 )
 @pytest.mark.parametrize("encoder_decoder", [False, True])
 def test_texts_come_to_the_same_tokens_together_and_alone(
