@@ -44,7 +44,7 @@ class Record:
             raise PladError(
                 f"not a {cls.__name__}: a line must hold an object with its fields, but this one is {row!r}."
             )
-        names = _names(cls)
+        names = _names(cls)  # type: ignore[arg-type]  # a class is hashable
         values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
         if unknown := sorted(values.keys() - names.keys()):
             raise PladError(f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}.")
@@ -55,7 +55,8 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that hold something, in the order in which the class declares them."""
-        return {name: value for name in _names(type(self)) if (value := getattr(self, name)) is not None}
+        names = _names(type(self))  # type: ignore[arg-type]  # as above
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)

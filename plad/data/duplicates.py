@@ -90,13 +90,13 @@ class _Sets:
                 file.seek(self._starts[index])
                 yield np.frombuffer(file.read(self._starts[index + 1] - self._starts[index]), np.uint32)
 
-    def firsts(self) -> tuple[list[int], array[int]]:
+    def firsts(self) -> tuple[array[int], array[int]]:
         """The texts whose set no earlier one has, and of each text the earliest that has its set.
 
         Texts that differ in numbers or case alone have equal sets: one of them stands for all in the index.
         """
         _, first, inverse = np.unique(np.frombuffer(self._digests, np.uint64), return_index=True, return_inverse=True)
-        return np.sort(first).tolist(), array("q", first[inverse].tobytes())
+        return array("q", np.sort(first).tobytes()), array("q", first[inverse].tobytes())
 
 
 def _banded(sets: Iterable[Hashes], bands: tuple[int, int], folder: Path) -> Iterator[NDArray[np.uint64]]:

@@ -36,7 +36,7 @@ def diagnostics(texts: Iterable[str], seed: int = 0) -> dict[str, Any]:
     words_N = np.asarray(words)
     return {
         "repetition": mean(repeated, seed).to_json(),
-        "shared": mean((counts[kind_N] > 1) & (words_N > 0), seed).to_json(),
-        "empty": mean(words_N == 0, seed).to_json(),
+        "shared": mean(((counts[kind_N] > 1) & (words_N > 0)).astype(np.float64), seed).to_json(),
+        "empty": mean((words_N == 0).astype(np.float64), seed).to_json(),
         "word_quantiles": [float(quantile) for quantile in np.quantile(words_N, QUANTILES)],
     }

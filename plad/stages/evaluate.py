@@ -10,7 +10,7 @@ from plad.answers import AT_ONCE
 from plad.config import Recipe
 from plad.evaluation.methods import outcomes_against
 from plad.evaluation.statistics import mean, win_rate
-from plad.records import EvalRow, Generation, Prompt, Score, dump_line, read_records
+from plad.records import EvalRow, Generation, Prompt, Record, Score, dump_line, read_records
 from plad.runs import write_json, write_jsonl
 from plad.scoring.judging import Judgement, is_pairwise, judge_answers
 from plad.scoring.verdict import Verdict, doubt_shares, doubts
@@ -73,7 +73,8 @@ def answered(
             rows = evaluate_outputs(
                 list(prompts[some]), list(generations[some]), *map(list, zip(*columns, strict=True))
             )
-            for what, records in {"rows": rows, **judged.verdicts}.items():
+            kept: dict[str, Sequence[Record]] = {"rows": rows, **judged.verdicts}
+            for what, records in kept.items():
                 opened[what].writelines(map(dump_line, records))
     verdicts = {who: read_records(paths[who], Verdict) for who in opponents}
     return read_records(paths["rows"], EvalRow), verdicts, summary
