@@ -11,7 +11,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from itertools import pairwise
+from functools import cache
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, overload
 
@@ -23,6 +24,7 @@ PromptText = str | tuple[Message, ...]
 
 R = TypeVar("R", bound="Record")
 T = TypeVar("T")
+U = TypeVar("U")
 
 READ_AT_ONCE = 256
 """Lines that are read together where a file is gone through from one end to the other."""
@@ -42,9 +44,9 @@ class Record:
             raise PladError(
                 f"not a {cls.__name__}: a line must hold an object with its fields, but this one is {row!r}."
             )
-        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        values = {key: _freeze(value) for key, value in row.items()}
-        if unknown := sorted(values.keys() - names):
+        names = _names(cls)  # type: ignore[arg-type]  # a class is hashable
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+        if unknown := sorted(values.keys() - names.keys()):
             raise PladError(f"{cls.__name__} has no field {unknown[0]!r}; its fields are {', '.join(sorted(names))}.")
         try:
             return cls(**values)
@@ -53,8 +55,8 @@ class Record:
 
     def to_json(self) -> dict[str, Any]:
         """The fields that hold something, in the order in which the class declares them."""
-        values = ((field.name, getattr(self, field.name)) for field in fields(self))  # type: ignore[arg-type]
-        return {name: value for name, value in values if value is not None}
+        names = _names(type(self))  # type: ignore[arg-type]  # as above
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 @dataclass(frozen=True)
@@ -213,6 +215,12 @@ class Lines(Sequence[T], Generic[T]):
         part._first, part._end = places.start, max(places.start, places.stop)
         return part
 
+    def each(self, make: Callable[[T], U]) -> Lines[U]:
+        """What is made of each item where it is read."""
+        parse, view = self.parse, copy(self)
+        view.parse = lambda line: make(parse(line))  # type: ignore[assignment, return-value]
+        return view  # type: ignore[return-value]
+
     def __iter__(self) -> Iterator[T]:
         for start in range(self._first, self._end, READ_AT_ONCE):
             yield from self._read(start, min(start + READ_AT_ONCE, self._end))
@@ -245,9 +253,16 @@ def blocks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+def together(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """As `blocks`, of what comes one by one."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
 def dump_line(record: Record) -> str:
     """One line of JSON, newline included."""
-    return json.dumps(record.to_json(), ensure_ascii=False, default=list) + "\n"
+    return _JSON.encode(record.to_json()) + "\n"
 
 
 def dump_lines(records: Iterable[Record]) -> str:
@@ -255,5 +270,10 @@ def dump_lines(records: Iterable[Record]) -> str:
     return "".join(map(dump_line, records))
 
 
-def _freeze(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
+_JSON = json.JSONEncoder(ensure_ascii=False, default=list)
+
+
+@cache
+def _names(kind: type[Any]) -> dict[str, None]:
+    """The fields of a record, in order."""
+    return {field.name: None for field in fields(kind)}

@@ -10,6 +10,7 @@ import pytest
 from tiny_run import TASKS, Recorder, outputs, times
 
 from plad.config import Recipe, load_recipe
+from plad.data import Table
 from plad.errors import PladError
 from plad.pipeline import run
 from plad.planning import FORMAT, STAGES, fingerprints, plan
@@ -68,6 +69,14 @@ def due(before: Recipe, after: Recipe) -> set[str]:
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_makes_again_what_depends_on_it_and_nothing_else(edit: str, recipe: Recipe, tiny_recipe: Path) -> None:
     assert due(recipe, load_recipe(tiny_recipe, [edit])) == EDITS[edit]
+
+
+def test_how_rows_come_makes_nothing_again(recipe: Recipe) -> None:
+    before, after = (
+        recipe.model_copy(update={"task": recipe.task.model_copy(update={"source": Table(hub="a/b", streaming=on)})})
+        for on in (False, True)
+    )
+    assert due(before, after) == set()
 
 
 def test_every_section_of_a_recipe_is_edited_above() -> None:

@@ -12,7 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plad.errors import PladError
-from plad.records import EvalRow, Generation, PreferencePair, Prompt, Record, as_text, dump_lines, read_jsonl
+from plad.records import (
+    EvalRow,
+    Generation,
+    PreferencePair,
+    Prompt,
+    Record,
+    as_text,
+    dump_lines,
+    read_jsonl,
+    read_records,
+    together,
+)
+from plad.runs import write_jsonl
 
 TEXT = st.text()
 """Any text, line ends and separators of every script included."""
@@ -98,3 +110,13 @@ def test_text_of_a_conversation() -> None:
     turns = ({"role": "user", "content": "a"}, {"role": "assistant", "content": "b"})
     assert as_text(turns) == "user: a\n\nassistant: b"
     assert Prompt("1", "plain").text == "plain"
+
+
+def test_what_is_made_of_each_line_is_made_where_it_is_read(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "prompts.jsonl", (Prompt(str(k), f"text {k}") for k in range(600)))
+    prompts = read_records(tmp_path / "prompts.jsonl", Prompt)
+    texts = prompts.each(lambda prompt: prompt.text)
+    assert (len(texts), texts[599], list(texts[1:3])) == (600, "text 599", ["text 1", "text 2"])
+    assert list(texts) == [prompt.text for prompt in prompts]
+    assert [len(some) for some in together(iter(texts), 250)] == [250, 250, 100]
+    assert list(together([], 5)) == []

@@ -11,20 +11,22 @@ import hashlib
 import re
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import lru_cache
-from itertools import combinations, islice
+from itertools import combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
+from plad.records import together
+
 PERMUTATIONS = 128
 SHINGLE_WORDS = 3
 _MISSED = 1e-3
-_AT_ONCE = 1024
+_AT_ONCE = 64  # what is computed of so many sets stays in a processor's cache
 _HELD = 4096
 _REMEMBERED = 250_000
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -32,6 +34,7 @@ _TOKEN = re.compile(r"\w+|[^\w\s]")
 _NUMBER = re.compile(r"\d+")
 
 Shingles = frozenset[int]
+Hashes = NDArray[np.uint32]
 
 
 def shingles(text: str) -> Shingles:
@@ -57,7 +60,7 @@ def groups(texts: Iterable[str], threshold: float, folder: Path | None = None) -
     with TemporaryDirectory(dir=folder, prefix=".groups-") as scratch:
         sets = _Sets(Path(scratch, "shingles"), texts)
         firsts, parents = sets.firsts()
-        bands = _banded((list(sets[index]) for index in firsts), _bands(threshold), Path(scratch))
+        bands = _banded(sets.read(firsts), _bands(threshold), Path(scratch))
         links = _Links(sets, parents, threshold)
         for place, other in (pair for band in bands for alike in _candidates(band) for pair in combinations(alike, 2)):
             links.join(firsts[place], firsts[other])
@@ -77,33 +80,57 @@ class _Sets:
                 self._digests.append(int.from_bytes(hashlib.blake2b(some, digest_size=8).digest()))
 
     def __getitem__(self, index: int) -> Shingles:
-        start, end = self._starts[index], self._starts[index + 1]
-        return frozenset(np.fromfile(self.path, np.uint32, (end - start) // 4, offset=start).tolist())
+        [some] = self.read([index])
+        return frozenset(some.tolist())
 
-    def firsts(self) -> tuple[list[int], array[int]]:
+    def read(self, indices: Iterable[int]) -> Iterator[Hashes]:
+        """The shingles of some texts."""
+        with self.path.open("rb") as file:
+            for index in indices:
+                file.seek(self._starts[index])
+                yield np.frombuffer(file.read(self._starts[index + 1] - self._starts[index]), np.uint32)
+
+    def firsts(self) -> tuple[array[int], array[int]]:
         """The texts whose set no earlier one has, and of each text the earliest that has its set.
 
         Texts that differ in numbers or case alone have equal sets: one of them stands for all in the index.
         """
         _, first, inverse = np.unique(np.frombuffer(self._digests, np.uint64), return_index=True, return_inverse=True)
-        return np.sort(first).tolist(), array("q", first[inverse].tobytes())
+        return array("q", np.sort(first).tobytes()), array("q", first[inverse].tobytes())
 
 
-def _banded(members: Iterable[list[int]], bands: tuple[int, int], folder: Path) -> Iterator[NDArray[np.uint64]]:
+def _banded(sets: Iterable[Hashes], bands: tuple[int, int], folder: Path) -> Iterator[NDArray[np.uint64]]:
     """Of each band in turn a number a set: equal where the set's signatures are. Kept in a file a band until then."""
-    from datasketch import MinHash
-
     count, rows = bands
     files = [folder / f"band-{number}" for number in range(count)]
-    hashes = MinHash.generator(members, num_perm=PERMUTATIONS, hashfunc=int)  # shingles are hashes already
     with ExitStack() as stack:
         opened = [stack.enter_context(file.open("wb")) for file in files]
-        while some := list(islice(hashes, _AT_ONCE)):
-            signatures = np.stack([one.hashvalues for one in some])[:, : count * rows].astype(np.uint64)
+        for some in together(sets, _AT_ONCE):
+            signatures = signatures_of(some)[:, : count * rows].astype(np.uint64)
             for file, band in zip(opened, _mixed(signatures.reshape(len(some), count, rows)).T, strict=True):
                 file.write(band.tobytes())
     for path in files:
         yield np.fromfile(path, np.uint64)
+
+
+def signatures_of(sets: Sequence[Hashes]) -> Hashes:
+    """(N, PERMUTATIONS): of each set the least value of its hashes under each of so many permutations.
+
+    A row of two sets is equal with the probability that is their Jaccard similarity. A permutation is h → ah + b mod
+    2³² with an odd a, of hashes that are mixed before: sums of neighbouring hashes would not be as if by chance.
+    """
+    rng = np.random.RandomState(1)
+    a = rng.randint(0, 2**31, PERMUTATIONS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    b = rng.randint(0, 2**32, PERMUTATIONS, dtype=np.uint32)
+    starts = np.cumsum([0, *map(len, sets[:-1])])
+    return np.minimum.reduceat(np.outer(a, _spread(np.concatenate(sets))) + b[:, None], starts, axis=1).T
+
+
+def _spread(hashes: Hashes) -> Hashes:
+    """MurmurHash3's finaliser, a bijection in which each bit of a hash changes half of all bits (Appleby 2011)."""
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
+        hashes = (hashes ^ (hashes >> np.uint32(shift))) * np.uint32(factor)
+    return hashes
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -27,6 +27,7 @@ class HH(Source):
     data_dir: str | None = "helpful-base"
     split: str = "train"
     revision: str | None = None
+    streaming: bool = False
 
     def prompts(self) -> Iterator[Prompt]:
         """Yield one example a transcript; those that don't run from a human's turn to the assistant's are skipped.
@@ -34,7 +35,9 @@ class HH(Source):
         Raises:
             PladError: the data can't be loaded, has no `chosen` column, or no usable transcript.
         """
-        origin = {"path": self.path} if self.path else self.model_dump(include={"hub", "data_dir", "revision"})
+        origin = (
+            {"path": self.path} if self.path else self.model_dump(include={"hub", "data_dir", "revision", "streaming"})
+        )
         kept = skipped = 0
         for place, row in Table(**origin, split=self.split).rows():
             parsed = parse(text_cell(place, "chosen", cell(place, row, "chosen")))

@@ -104,11 +104,16 @@ def by_prompt(
 
 def one_each(pairs: Sequence[PreferencePair], values: Sequence[float]) -> list[PreferencePair]:
     """Of the pairs of a prompt the one of the highest value, of equals the first; in the order of the prompts."""
+    return [pairs[index] for index in _one_each(pairs, values)]
+
+
+def _one_each(pairs: Iterable[PreferencePair], values: Sequence[float]) -> list[int]:
+    """The places of `one_each`."""
     best: dict[str, int] = {}
     for index, pair in enumerate(pairs):
         if pair.id not in best or values[index] > values[best[pair.id]]:
             best[pair.id] = index
-    return [pairs[index] for index in best.values()]
+    return list(best.values())
 
 
 def by_chance(pairs: Sequence[PreferencePair], seed: int) -> list[float]:
@@ -123,10 +128,10 @@ def by_chance(pairs: Sequence[PreferencePair], seed: int) -> list[float]:
 
 def drawn(pairs: Sequence[PreferencePair], count: int, seed: int) -> list[PreferencePair]:
     """So many pairs by chance, of a prompt one at most, in the order of the pairs."""
-    apart = one_each(pairs, by_chance(pairs, seed))
-    chances = by_chance(apart, seed)
-    places = sorted(range(len(apart)), key=lambda place: chances[place])[:count]
-    return [apart[place] for place in sorted(places)]
+    chances = by_chance(pairs, seed)
+    apart = _one_each(pairs, chances)
+    places = sorted(range(len(apart)), key=lambda place: chances[apart[place]])[:count]
+    return [pairs[apart[place]] for place in sorted(places)]
 
 
 def reorder(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[PreferencePair]:

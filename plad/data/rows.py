@@ -34,24 +34,30 @@ def read_path(path: str | Path) -> Iterator[Row]:
         yield from _READERS[_suffix(file)](file)
 
 
-def read_hub(hub: str, *, name: str | None, data_dir: str | None, split: str, revision: str | None) -> Iterator[Row]:
+def read_hub(
+    hub: str, *, name: str | None, data_dir: str | None, split: str, revision: str | None, streaming: bool = False
+) -> Iterator[Row]:
     """Yield the rows of one split of a hub data set (or of a local folder in the hub's layout).
 
+    Args:
+        streaming: read rows as they come, the same in the same order, in place of a copy of all of them in the cache.
+
     Raises:
-        PladError: the data set, the configuration, the split or the network isn't there.
+        PladError: the data set, the configuration, the split or the network isn't there, or a file of it is broken.
     """
     from datasets import load_dataset
 
+    number = 0
     try:
-        rows = load_dataset(hub, name, data_dir=data_dir, split=split, revision=revision)
+        rows = load_dataset(hub, name, data_dir=data_dir, split=split, revision=revision, streaming=streaming)
+        for number, row in enumerate(rows, start=1):
+            yield f"{hub}, row {number}", row
     except Exception as error:  # each backend raises its own kind
         what = str(error).strip().splitlines() or [type(error).__name__]
         raise PladError(
-            f"data set {hub!r} (split {split!r}) couldn't be loaded: {what[0]} "
-            "Check the name, the split and the network, or give a local copy."
+            f"data set {hub!r} (split {split!r}) couldn't be {f'read after row {number}' if number else 'loaded'}: "
+            f"{what[0]} Check the name, the split and the network, or give a local copy."
         ) from error
-    for number, row in enumerate(rows, start=1):
-        yield f"{hub}, row {number}", row
 
 
 def _files(path: str) -> Sequence[Path | Remote]:

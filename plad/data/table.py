@@ -28,6 +28,7 @@ class Table(Source):
     """A JSON Lines, CSV or Parquet file, a folder or glob of them (`path`), or a hub data set (`hub`).
 
     The prompt column holds text or a list of `{"role", "content"}` messages. An empty reference counts as none.
+    With `streaming` a hub's rows are read as they come, and no copy of the data set is kept.
     Duplicates pass: `split` counts and removes them. A row that breaks a rule is refused by line or row number.
     """
 
@@ -38,6 +39,7 @@ class Table(Source):
     data_dir: str | None = None
     split: str = "train"
     revision: str | None = None
+    streaming: bool = False
     columns: Columns = Columns()
 
     @model_validator(mode="after")
@@ -45,6 +47,8 @@ class Table(Source):
         if (self.path is None) == (self.hub is None):
             found = "neither" if self.path is None else "both"
             raise ValueError(f"a table needs either `path` or `hub`, but {found} is set")
+        if self.streaming and self.path is not None:
+            raise ValueError("`streaming` is how a `hub` data set is read, and a `path` always is; leave it out")
         return self
 
     def prompts(self) -> Iterator[Prompt]:
@@ -61,7 +65,8 @@ class Table(Source):
         if self.path is not None:
             return read_path(self.path)
         assert self.hub is not None
-        return read_hub(self.hub, name=self.name, data_dir=self.data_dir, split=self.split, revision=self.revision)
+        place = self.model_dump(include={"name", "data_dir", "split", "revision", "streaming"})
+        return read_hub(self.hub, **place)
 
     def _example(self, place: str, row: Mapping[str, Any]) -> Prompt:
         columns = self.columns

@@ -22,6 +22,7 @@ class TLDR(Source):
     hub: str = "trl-lib/tldr"
     split: str = "train"
     revision: str | None = None
+    streaming: bool = False
 
     def prompts(self) -> Iterator[Prompt]:
         """Yield one example a post, in the order of the rows.
@@ -29,7 +30,7 @@ class TLDR(Source):
         Raises:
             PladError: the data can't be loaded, lacks a column, or holds no example.
         """
-        origin = {"path": self.path} if self.path else {"hub": self.hub, "revision": self.revision}
+        origin = {"path": self.path} if self.path else self.model_dump(include={"hub", "revision", "streaming"})
         rows = Table(**origin, split=self.split).rows()
         problem = f"{self.path or self.hub} holds no example, but a task needs some. Check `path` or `split`."
         yield from nonempty((_example(place, row) for place, row in rows), problem)

@@ -90,7 +90,7 @@ def summarise(
         "comparisons": comparisons(aligned, subject, others, seed),
         "warnings": [warning for warning in warnings if warning],
         "reference_words": mean([word_count(prompt.reference or "") for prompt in prompts], seed).to_json(),
-        "reference": diagnostics([prompt.reference or "" for prompt in prompts], seed),
+        "reference": diagnostics((prompt.reference or "" for prompt in prompts), seed),
     }
 
 
@@ -102,7 +102,7 @@ def _numbers(rows: Rows, before: Rows | None, prompts: Sequence[Prompt], seed: i
         "against_initial": mean(outcomes_against(rows, before), seed).to_json() if before else None,
         **{name: mean([float(getattr(row, name)) for row in rows], seed).to_json() for name in COLUMNS},
         **lengths(rows, before, prompts, seed),
-        **diagnostics([row.response for row in rows], seed),
+        **diagnostics((row.response for row in rows), seed),
     }
 
 
@@ -126,11 +126,15 @@ def _scores(rows: Rows) -> list[float]:
     return [row.score for row in rows]
 
 
-def _aligned(ids: Sequence[str], rows: Rows, model: str) -> list[EvalRow]:
+def _aligned(ids: Sequence[str], rows: Rows, model: str) -> Rows:
+    """The rows in the order of the prompts; as they are where they come in it, which may be from a file."""
+    found = [row.id for row in rows]
+    if len(set(found)) != len(found):
+        raise PladError(f"{model} has {len(found)} rows for {len(set(found))} prompts. Keep one row a prompt.")
+    if found == ids:
+        return rows
+    _check_ids(ids, found, f"the rows of {model}")
     by_id = {row.id: row for row in rows}
-    if len(by_id) != len(rows):
-        raise PladError(f"{model} has {len(rows)} rows for {len(by_id)} prompts. Keep one row a prompt.")
-    _check_ids(ids, list(by_id), f"the rows of {model}")
     return [by_id[name] for name in ids]
 
 

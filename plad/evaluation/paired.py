@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from plad.evaluation.statistics import BLOCK, Vector, checked_pair, mean
+from plad.evaluation.statistics import Vector, checked_pair, mean
 
 FLIPS = 10_000
 """Random sign patterns of a permutation test; the smallest p-value is one in this many and one."""
+
+_SIGNS = 4_000_000
+"""Signs held in memory at once, 32 MB where they are multiplied."""
 
 
 def versus(outcomes: Sequence[float] | Vector, seed: int = 0) -> dict[str, Any]:
@@ -47,7 +50,7 @@ def permutation_test(a: Sequence[float] | Vector, b: Sequence[float] | Vector, s
     a_N, b_N = checked_pair(a, b)
     difference_N = a_N - b_N
     observed, rng = abs(difference_N.sum()), np.random.default_rng(seed)
-    rows = max(1, BLOCK // len(difference_N))
+    rows = max(1, _SIGNS // len(difference_N))
     extreme = 0
     for start in range(0, FLIPS, rows):
         size = min(rows, FLIPS - start)

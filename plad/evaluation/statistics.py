@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from plad.errors import PladError
 
 RESAMPLES = 2_000
-BLOCK = 4_000_000  # draws held in memory at once: 64 MB
+BLOCK = 500_000  # draws held in memory at once: 8 MB
 Vector = NDArray[np.float64]
 
 

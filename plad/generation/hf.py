@@ -102,7 +102,8 @@ class HFGenerator:
                 yield from self._batch(batch, sampling, seed, head)
 
     def _batches(self, prompts: Sequence[Prompt], sampling: Sampling) -> Iterator[list[_Row]]:
-        ids = {prompt.id: self.formatter.prompt_ids(prompt.prompt) for prompt in prompts}
+        shown = self.formatter.all_prompt_ids(prompt.prompt for prompt in prompts)
+        ids = {prompt.id: tokens for prompt, tokens in zip(prompts, shown, strict=True)}
         order = sorted(prompts, key=lambda prompt: (-len(ids[prompt.id]), prompt.id))
         rows = [_Row(prompt, sample, ids[prompt.id]) for prompt in order for sample in range(sampling.samples)]
         while rows:

@@ -102,6 +102,7 @@ class Store:
     def __init__(self, folder: Path | None = None, journal: Callable[[dict[str, Any]], None] | None = None):
         self.path, self._journal = (folder or default_folder()) / FILE, journal
         self._lock = threading.Lock()
+        self._last: tuple[Mapping[str, Any], str, str] | None = None
         with self._told():
             self._db = open_database(self.path, _SCHEMA)
 
@@ -123,11 +124,11 @@ class Store:
 
     def put(self, identity: Mapping[str, Any], key: str, generation: Generation, payer: str) -> None:
         """Keep a generation, and note who paid for it. It is safe from a crash once this returns."""
-        model = model_id(identity)
+        model, described = self._named(identity)
         text = json.dumps(replace(generation, id="").to_json(), ensure_ascii=False, sort_keys=True)
         row = (key, model, text, generation.tokens, time.time(), _checksum(key, text))
         with self._transaction() as db:
-            db.execute("INSERT OR IGNORE INTO models VALUES (?, ?)", (model, _canonical(identity)))
+            db.execute("INSERT OR IGNORE INTO models VALUES (?, ?)", (model, described))
             db.execute("INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?)", row)
             if generation.prompt_tokens is not None:
                 db.execute("INSERT INTO paid VALUES (?, ?, ?, 0)", (payer, generation.prompt_tokens, generation.tokens))
@@ -194,6 +195,13 @@ class Store:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+    def _named(self, identity: Mapping[str, Any]) -> tuple[str, str]:
+        """A model's id and its identity as text, worked out once for answers that follow one another."""
+        last = self._last
+        if last is None or last[0] is not identity:
+            last = self._last = identity, model_id(identity), _canonical(identity)
+        return last[1], last[2]
 
     def _read(self, question: str, values: Iterable[Any] = ()) -> list[Any]:
         with self._told(), self._lock:

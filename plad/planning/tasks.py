@@ -67,7 +67,7 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     source = recipe.task.source
     files = [getattr(source, field, None) for field in ("path", "file")]
     settings = {
-        "task": data["task"],
+        "task": data["task"] | {"source": _determining(data["task"]["source"])},
         "prompt": data["prompt"],
         "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
@@ -77,3 +77,8 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
     return task_of("prepare", stages.prepare, settings, [], *outputs)
+
+
+def _determining(source: Mapping[str, Any]) -> dict[str, Any]:
+    """A source without how its rows come, which changes none of them."""
+    return {key: value for key, value in source.items() if key != "streaming"}

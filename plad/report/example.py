@@ -12,7 +12,7 @@ from rich.text import Text
 
 from plad.errors import PladError, nearest
 from plad.records import EvalRow
-from plad.report.examples import Example, examples
+from plad.report.examples import Example, Examples
 from plad.report.read import RunFiles
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -27,15 +27,15 @@ def find_example(run: RunFiles, wanted: str) -> tuple[int, Example]:
     Raises:
         PladError: there is none, or nothing is answered yet.
     """
-    found = examples(run)
+    found = Examples(run)
     if not found:
         raise PladError(
             "examples are answers to the test split, but this run has none yet. Run `plad run` on the folder."
         )
-    by_id = {example.prompt.id: number for number, example in enumerate(found, start=1)}
-    number = by_id.get(wanted) or (int(wanted) if wanted.isdecimal() else 0)
+    number = next((n for n, example in enumerate(found, start=1) if example.prompt.id == wanted), 0)
+    number = number or (int(wanted) if wanted.isdecimal() else 0)
     if not 1 <= number <= len(found):
-        near = nearest(wanted, list(by_id))
+        near = nearest(wanted, [example.prompt.id for example in found])
         raise PladError(f"an example is an id or a number from 1 to {len(found)}, but this is {wanted!r}.{near}")
     return number, found[number - 1]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 from plad.records import EvalRow, Prompt
 from plad.report.numbers import is_number
@@ -34,21 +35,37 @@ class Example:
         return after.score - before.score
 
 
-def examples(run: RunFiles) -> list[Example]:
-    """Every test prompt that a model has answered, in the order of the test file."""
-    joined = (Example(prompt, _answers(run, prompt.id), run.subject) for prompt in run.prompts)
-    return [example for example in joined if example.answers]
+class Examples(Sequence[Example]):
+    """Every test prompt that a model has answered, in the order of the test file, and read where it is asked for."""
+
+    def __init__(self, run: RunFiles):
+        self._run, models = run, run.answers.values()
+        found = (place for place, prompt in enumerate(run.prompts) if any(prompt.id in rows for rows in models))
+        self._places = array("q", found)
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Example: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Example]: ...
+    def __getitem__(self, index: int | slice) -> Example | list[Example]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(len(self))[index]]
+        prompt = self._run.prompts[self._places[index]]
+        return Example(prompt, _answers(self._run, prompt.id), self._run.subject)
 
 
-def few(all_of_them: list[Example], number: int = 5) -> list[Example]:
+def few(all_of_them: Examples, number: int = 5) -> list[Example]:
     """Examples at even distances, so that nobody picked them for their looks."""
     step = max(1, len(all_of_them) // number)
-    return all_of_them[::step][:number]
+    return all_of_them[: step * number : step]
 
 
 def payload(run: RunFiles) -> tuple[str, int, int]:
     """JSON for a script element, safe against any content; how many examples it holds, and of how many."""
-    found = examples(run)
+    found = Examples(run)
     lines: list[str] = []
     size = 0
     for example in found:
@@ -66,7 +83,7 @@ def payload(run: RunFiles) -> tuple[str, int, int]:
 
 
 def _answers(run: RunFiles, prompt: str) -> dict[str, EvalRow]:
-    return {name: rows[prompt] for name, rows in run.answers.items() if prompt in rows}
+    return {name: row for name, rows in run.answers.items() if (row := rows.get(prompt)) is not None}
 
 
 def _row(example: Example) -> dict[str, Any]:

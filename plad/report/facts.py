@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -29,7 +30,7 @@ def pair_facts(run: RunFiles) -> list[Fact]:
     made = counts.get("made", len(run.pairs) or None)
     if made is not None:
         facts.append(Fact("Pairs made", count(made), note=_share(made, counts.get("prompts"))))
-    return facts + (_texts(run.pairs) + _scores(run.pairs) if run.pairs else [])
+    return facts + (_looks(run.pairs) if run.pairs else [])
 
 
 def drop_facts(run: RunFiles) -> list[Fact]:
@@ -94,23 +95,23 @@ def _share(made: int, prompts: int | None) -> str:
     return f"{plain(made / prompts)} a prompt" if made > prompts else f"{percent(made / prompts)} % of the prompts"
 
 
-def _texts(pairs: Sequence[PreferencePair]) -> list[Fact]:
-    chosen = fmean(len(pair.chosen.split()) for pair in pairs)
-    rejected = fmean(len(pair.rejected.split()) for pair in pairs)
-    longer = fmean(len(pair.chosen.split()) > len(pair.rejected.split()) for pair in pairs)
+def _looks(pairs: Sequence[PreferencePair]) -> list[Fact]:
+    """Of the texts and of their scores, in one pass over the file that they may be in."""
+    chosen, rejected, longer, gaps = 0, 0, 0, array("d")
+    for pair in pairs:
+        ours, theirs = len(pair.chosen.split()), len(pair.rejected.split())
+        chosen, rejected, longer = chosen + ours, rejected + theirs, longer + (ours > theirs)
+        if is_number(pair.chosen_score) and is_number(pair.rejected_score):
+            gaps.append(pair.chosen_score - pair.rejected_score)
     return [
-        Fact("Words, preferred (mean)", plain(chosen)),
-        Fact("Words, rejected (mean)", plain(rejected)),
-        Fact("Preferred one is longer", f"{percent(longer)} %"),
+        Fact("Words, preferred (mean)", plain(chosen / len(pairs))),
+        Fact("Words, rejected (mean)", plain(rejected / len(pairs))),
+        Fact("Preferred one is longer", f"{percent(longer / len(pairs))} %"),
+        *_of_gaps(gaps),
     ]
 
 
-def _scores(pairs: Sequence[PreferencePair]) -> list[Fact]:
-    gaps = [
-        pair.chosen_score - pair.rejected_score
-        for pair in pairs
-        if is_number(pair.chosen_score) and is_number(pair.rejected_score)
-    ]
+def _of_gaps(gaps: Sequence[float]) -> list[Fact]:
     if not gaps:
         return []
     agree = fmean(gap > 0 for gap in gaps)

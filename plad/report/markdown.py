@@ -11,7 +11,7 @@ from plad.report.cautions import cautions
 from plad.report.citation import CITATION, PAPER
 from plad.report.costs import COLUMNS, headline, task_costs, told
 from plad.report.diagnostics import ABOUT, diagnostic_rows
-from plad.report.examples import Example, examples, few
+from plad.report.examples import Example, Examples, few
 from plad.report.facts import (
     Fact,
     data_facts,
@@ -152,7 +152,7 @@ def _beside(run: RunFiles) -> str:
 
 
 def _examples(run: RunFiles) -> list[str]:
-    return [_example(run, example) for example in few(examples(run))]
+    return [_example(run, example) for example in few(Examples(run))]
 
 
 def _example(run: RunFiles, example: Example) -> str:

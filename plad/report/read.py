@@ -1,15 +1,20 @@
-"""Everything the report needs from a run folder, read once. What a run hasn't made yet is empty or None."""
+"""Everything the report needs from a run folder. What a run hasn't made yet is empty or None.
+
+Prompts, pairs and answers are read where they are asked for: however many there are, a page shows few.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from plad.errors import PladError
-from plad.records import EvalRow, PreferencePair, Prompt, read_jsonl
+from plad.records import EvalRow, PreferencePair, Prompt, read_records
 
 # What a run has before its evaluation names and orders its models. The student that it is about comes last.
 MODELS = ("teacher", "student", "sft", "seqkd")
@@ -35,9 +40,9 @@ class RunFiles:
     manifest: Json
     data: Json | None
     pair_counts: Json | None
-    pairs: tuple[PreferencePair, ...]
+    pairs: Sequence[PreferencePair]
     histories: Mapping[str, tuple[Json, ...]]
-    prompts: tuple[Prompt, ...]
+    prompts: Sequence[Prompt]
     answers: Mapping[str, Mapping[str, EvalRow]]
     results: Json | None
     calibration: Json | None = None
@@ -76,7 +81,7 @@ def read_run(run: Path) -> RunFiles:
     """Read a run folder.
 
     Raises:
-        PladError: there is no recipe, or a file is damaged.
+        PladError: there is no recipe, or a file is damaged; of one that is read later, then.
     """
     recipe = run / "recipe.yaml"
     if not recipe.is_file():
@@ -119,13 +124,36 @@ def _rounds(path: Path, manifest: Json) -> Json | None:
     return found if "kept" in (record.get("summary") or {}) else None
 
 
-def _records(path: Path, kind: type[Any]) -> tuple[Any, ...]:
-    return tuple(read_jsonl(path, kind)) if path.is_file() else ()
+def _records(path: Path, kind: type[Any]) -> Sequence[Any]:
+    return read_records(path, kind) if path.is_file() else ()
 
 
-def _answers(folder: Path, order: Sequence[str]) -> dict[str, dict[str, EvalRow]]:
+def _answers(folder: Path, order: Sequence[str]) -> dict[str, Mapping[str, EvalRow]]:
     files = {path.stem: path for path in folder.glob("*.jsonl")}
-    return {name: {row.id: row for row in read_jsonl(files[name], EvalRow)} for name in _in_order(files, order)}
+    return {name: ById(files[name]) for name in _in_order(files, order)}
+
+
+class ById(Mapping[str, EvalRow]):
+    """A model's answers by the ids of their prompts. Of each, 16 bytes are in memory."""
+
+    def __init__(self, path: Path):
+        self._rows = read_records(path, EvalRow)
+        hashes = np.fromiter((hash(row.id) for row in self._rows), np.int64, len(self._rows))
+        self._places = np.argsort(hashes, kind="stable")
+        self._hashes = hashes[self._places]
+
+    def __getitem__(self, name: str) -> EvalRow:
+        first, end = (int(np.searchsorted(self._hashes, hash(name), side=side)) for side in ("left", "right"))
+        for place in reversed(self._places[first:end].tolist()):  # the last of an id counts
+            if (row := self._rows[place]).id == name:
+                return row
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return (row.id for row in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
 
 
 def _histories(

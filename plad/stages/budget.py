@@ -8,7 +8,7 @@ teacher whose weights are elsewhere. Prompts count as the student's tokenizer cu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -19,7 +19,7 @@ from plad.methods import Method
 from plad.models.prompts import Formatter
 from plad.records import PreferencePair
 from plad.stages.context import Context
-from plad.training.examples import Examples, from_pairs
+from plad.training.examples import Examples, alike, from_pairs
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ def steps_and_cost(
     shared = context.recipe.distill
     settings = shared.settings_of(method)
     sizes = _sizes(context)
-    paired = from_pairs(pairs, formatter, RankingCalibration(), context.workspace / ".counted.jsonl")
-    steps = _steps(settings, paired)
+    steps = _steps(settings, pairs)
     answers = _answers(context, sizes, formatter)
     whole, later = (
         cost(sizes, settings, loss, data, text, sum(answers[name] for name in names))
@@ -98,13 +97,17 @@ def steps_and_cost(
         rounds = shared.rounds if method is context.recipe.distill.method else 1
         steps = whole.steps_for(shared.max_flops, rounds, later.before)
     elif shared.equal == "compute":
+        paired = from_pairs(pairs, formatter, RankingCalibration(), context.workspace / ".counted.jsonl")
         both = cost(sizes, shared, RankingCalibration(), paired, None, sum(answers.values()))
-        steps = own.steps_for(both.of(_steps(shared, paired)))
+        steps = own.steps_for(both.of(_steps(shared, pairs)))
     return steps, own.of(steps)
 
 
-def _steps(settings: Distillation, pairs: Examples) -> int:
-    return settings.max_steps or round(-(-len(pairs) // settings.batch_size) * settings.epochs)
+def _steps(settings: Distillation, pairs: Iterable[PreferencePair]) -> int:
+    if settings.max_steps:
+        return settings.max_steps
+    examples = sum(1 for _ in alike(pairs))
+    return round(-(-examples // settings.batch_size) * settings.epochs)
 
 
 def _sizes(context: Context) -> Sizes:
@@ -116,7 +119,7 @@ def _sizes(context: Context) -> Sizes:
 def _answers(context: Context, sizes: Sizes, formatter: Formatter) -> dict[str, float]:
     """FLOPs of each model's answers to the prompts that are learnt from."""
     asked = context.learnt_from()
-    read = sum(len(formatter.prompt_ids(prompt.prompt)) for prompt in asked)
+    read = sum(map(len, formatter.all_prompt_ids(prompt.prompt for prompt in asked)))
     flops = {}
     for name in ("teacher", "student"):
         samples, answered = context.recipe.sampling_of(name).samples, _summary(context, f"sample/{name}")

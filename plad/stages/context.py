@@ -9,7 +9,7 @@ from typing import Any
 
 from plad.config import Recipe
 from plad.progress import Display
-from plad.records import Generation, PreferencePair, Prompt, read_records
+from plad.records import EvalRow, Generation, Lines, PreferencePair, Prompt, read_records
 from plad.runs import Run
 
 SPLITS = ("train", "distill", "validation", "test")
@@ -40,6 +40,10 @@ class Context:
     def generations(self, name: str) -> Sequence[Generation]:
         """What a model answered on the distillation half, on disk, in the order of its prompts."""
         return read_records(self.run.path("generations", f"{name}.jsonl"), Generation)
+
+    def evaluated(self, name: str) -> Lines[EvalRow]:
+        """What a model answered to the prompts that it was evaluated on, and what that is worth, on disk."""
+        return read_records(self.run.path("evaluation", f"{name}.jsonl"), EvalRow)
 
     def pairs(self) -> Sequence[PreferencePair]:
         """The preference pairs, on disk."""

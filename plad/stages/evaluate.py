@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
+from plad.answers import AT_ONCE
 from plad.config import Recipe
 from plad.evaluation.methods import outcomes_against
 from plad.evaluation.statistics import mean, win_rate
-from plad.records import EvalRow, Generation, Prompt, Score, read_jsonl
+from plad.records import EvalRow, Generation, Prompt, Record, Score, dump_line, read_records
 from plad.runs import write_json, write_jsonl
 from plad.scoring.judging import Judgement, is_pairwise, judge_answers
-from plad.scoring.verdict import doubt_shares, doubts
+from plad.scoring.verdict import Verdict, doubt_shares, doubts
 from plad.stages.context import Context
 from plad.stages.judge import judge_of, remembered
 from plad.stages.sample import answer_prompts
@@ -21,11 +23,11 @@ from plad.stages.track import tell_results
 def answer(context: Context, name: str) -> dict[str, Any]:
     """A model's answers to the test split, or to that which the recipe names, scored by the judge and by ROUGE."""
     initial = initial_answers(context, name)
-    rows, judged, summary = answered(context, name, context.asked(), f"test {name}", initial)
+    rows, verdicts, summary = answered(context, name, context.asked(), f"test {name}", initial)
     write_jsonl(context.run.path("evaluation", f"{name}.jsonl"), rows)
-    for opponent, verdicts in judged.verdicts.items():
-        write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), verdicts)
-    counts = [doubts(verdicts) for verdicts in judged.verdicts.values()]
+    for opponent, found in verdicts.items():
+        write_jsonl(context.run.path("evaluation", "verdicts", f"{name}-{opponent}.jsonl"), found)
+    counts = [doubts(found) for found in verdicts.values()]
     return summary | {"doubts": counts, "wins": _wins(context, name, rows)}
 
 
@@ -34,46 +36,72 @@ def _wins(context: Context, name: str, rows: Sequence[EvalRow]) -> dict[str, Any
     over = win_rate([row.score for row in rows], [row.reference_score for row in rows], context.recipe.seed)
     wins = {"reference": over.to_json()}
     if name not in ("teacher", "student"):
-        initial = list(read_jsonl(context.run.path("evaluation", "student.jsonl"), EvalRow))
-        wins["initial"] = mean(outcomes_against(rows, initial), context.recipe.seed).to_json()
+        wins["initial"] = mean(outcomes_against(rows, context.evaluated("student")), context.recipe.seed).to_json()
     return wins
 
 
 def answered(
     context: Context, name: str, prompts: Sequence[Prompt], purpose: str, initial: Sequence[str] | None = None
-) -> tuple[list[EvalRow], Judgement, dict[str, Any]]:
+) -> tuple[Sequence[EvalRow], Mapping[str, Sequence[Verdict]], dict[str, Any]]:
     """A model's answers to prompts with references, what the judge makes of them, and what was asked.
+
+    Rows and verdicts are in the workspace, until the next model's.
 
     Args:
         initial: what a pairwise judge compares them with besides the references.
+
+    Returns:
+        One row a prompt; by opponent the verdicts, where the judge is pairwise; what was asked.
     """
     from plad.evaluation.measure import evaluate_outputs
 
     outputs = context.workspace / "outputs.jsonl"
     sampling = context.recipe.evaluate.sampling or context.recipe.sample
     summary = answer_prompts(context, name, prompts, sampling.once, outputs, purpose)
-    generations = list(read_jsonl(outputs, Generation))
-    answers = [generation.response for generation in generations]
-    with context.display.bar(f"judging {name}", None), remembered(context, judge_of(context)) as judge:
-        judged = judge_answers(judge, prompts, answers, initial)
-    columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
-    return evaluate_outputs(prompts, generations, *map(list, zip(*columns, strict=True))), judged, summary
+    generations = read_records(outputs, Generation)
+    with (
+        ExitStack() as files,
+        context.display.bar(f"judging {name}", None),
+        remembered(context, judge_of(context)) as judge,
+    ):
+        opponents = ["reference", *([] if initial is None else ["student"])] if is_pairwise(judge) else []
+        paths = {what: context.workspace / f"{what}.jsonl" for what in ("rows", *opponents)}
+        opened = {what: files.enter_context(path.open("w", encoding="utf-8")) for what, path in paths.items()}
+        judgements = _judged(judge, prompts, generations.each(lambda answer: answer.response), initial)
+        for some, judged in judgements:
+            columns = ([score.score, score.reference_score, score.against_initial] for score in judged.scores)
+            rows = evaluate_outputs(
+                list(prompts[some]), list(generations[some]), *map(list, zip(*columns, strict=True))
+            )
+            kept: dict[str, Sequence[Record]] = {"rows": rows, **judged.verdicts}
+            for what, records in kept.items():
+                opened[what].writelines(map(dump_line, records))
+    verdicts = {who: read_records(paths[who], Verdict) for who in opponents}
+    return read_records(paths["rows"], EvalRow), verdicts, summary
+
+
+def _judged(
+    judge: Any, prompts: Sequence[Prompt], answers: Sequence[str], initial: Sequence[str] | None
+) -> Iterator[tuple[slice, Judgement]]:
+    """Some answers after others, so that memory does not grow with their number."""
+    for start in range(0, len(prompts), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        before = None if initial is None else list(initial[some])
+        yield some, judge_answers(judge, list(prompts[some]), list(answers[some]), before)
 
 
 def score_also(context: Context, label: str, names: Sequence[str]) -> dict[str, Any]:
     """The outputs that were judged, scored by another scorer of the recipe."""
     prompts, wanted = context.asked(), context.recipe.evaluate.others[label]
-    answers = {
-        name: [row.response for row in read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)]
-        for name in names
-    }
+    answers = {name: context.evaluated(name).each(lambda row: row.response) for name in names}
     with (
         context.display.bar(f"scoring by {label}", len(names)) as advance,
         remembered(context, wanted) as scorer,
     ):
         for done, name in enumerate(names, start=1):
             initial = answers["student"] if is_pairwise(wanted) and name != "student" else None
-            scores = judge_answers(scorer, prompts, answers[name], initial).scores
+            judgements = _judged(scorer, prompts, answers[name], initial)
+            scores = (score for _, judged in judgements for score in judged.scores)
             write_jsonl(context.run.path("evaluation", "scores", label, f"{name}.jsonl"), scores)
             advance(done, {})
     return {"description": wanted.description}
@@ -85,7 +113,7 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     from plad.evaluation.measure import summarise as table
 
     labels = {"teacher": "Teacher", "student": "Initial student", **_labels(context.recipe)}
-    rows = {name: list(read_jsonl(context.run.path("evaluation", f"{name}.jsonl"), EvalRow)) for name in names}
+    rows = {name: context.evaluated(name) for name in names}
     parameters = {
         name: (context.run.finished(_trainer_of(name)) or {}).get("summary", {}).get("parameters") for name in names
     }
@@ -111,17 +139,17 @@ def summarise(context: Context, names: Sequence[str]) -> dict[str, Any]:
     return {"n": results["n"]}
 
 
-def initial_answers(context: Context, name: str) -> list[str] | None:
+def initial_answers(context: Context, name: str) -> Sequence[str] | None:
     """What the initial student answered to the test split, for a pairwise judge of another model; else None."""
     if name == "student" or not is_pairwise(context.recipe.evaluate.judge):
         return None
-    return [row.response for row in read_jsonl(context.run.path("evaluation", "student.jsonl"), EvalRow)]
+    return context.evaluated("student").each(lambda row: row.response)
 
 
-def _scores_by(context: Context, label: str, names: Sequence[str]) -> dict[str, list[Score]]:
+def _scores_by(context: Context, label: str, names: Sequence[str]) -> dict[str, Sequence[Score]]:
     """What another scorer made of each model's outputs."""
     folder = context.run.path("evaluation", "scores", label)
-    return {name: list(read_jsonl(folder / f"{name}.jsonl", Score)) for name in names}
+    return {name: read_records(folder / f"{name}.jsonl", Score) for name in names}
 
 
 def _doubts(context: Context, names: Sequence[str]) -> dict[str, Any]:

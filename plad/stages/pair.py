@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import groupby
 from typing import Any
 
 from plad.answers import AT_ONCE
 from plad.data import Pairing, by_chance, by_prompt, one_each, reorder
 from plad.errors import PladError
-from plad.records import Generation, PreferencePair, Prompt, read_records
+from plad.records import Generation, PreferencePair, Prompt, read_records, together
 from plad.runs import write_json, write_jsonl
 from plad.stages.audit import audited
 from plad.stages.context import Context
@@ -76,7 +76,7 @@ def _made(
     """The pairs of some prompts after others, so that memory does not grow with their number."""
     negatives, prompts = context.recipe.pairs.negatives, context.learnt_from()
     asked = by_prompt(prompts, _chosen(context, prompts), answers)
-    while some := list(islice(asked, AT_ONCE)):
+    for some in together(asked, AT_ONCE):
         pairs = [pair for prompt, (good, bad) in some for pair in pairing.pairs(prompt, good, bad)]
         if negatives == "random":
             pairs = one_each(pairs, by_chance(pairs, context.recipe.seed))
@@ -111,7 +111,7 @@ def _chosen(context: Context, prompts: Sequence[Prompt]) -> Iterable[Generation]
 
 
 def _best(context: Context, asked: Iterator[tuple[Prompt, list[list[Generation]]]]) -> Iterator[Generation]:
-    while some := list(islice(asked, AT_ONCE)):
+    for some in together(asked, AT_ONCE):
         rows = [(Prompt(prompt.id, prompt.prompt), answer) for prompt, [found] in some for answer in found]
         whole = [row for row in rows if row[1].finished and row[1].failure is None and row[1].response.strip()]
         with (

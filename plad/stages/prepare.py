@@ -92,10 +92,10 @@ def _fit(context: Context, parts: Mapping[str, Lines[Prompt]]) -> tuple[dict[str
         if dropping:
             _drop(name, part, dropping)
     left = {name: read_records(part.path, Prompt) for name, part in parts.items()}
-    for prompt in chain(*left.values()):
-        for formatter in formatters:
-            if formatter not in dropping:
-                formatter.prompt_ids(prompt.prompt)
+    for formatter in formatters:
+        if formatter not in dropping:
+            for _ in formatter.all_prompt_ids(prompt.prompt for prompt in chain(*left.values())):
+                pass  # refuses the first that does not fit
     return {name: len(part) for name, part in left.items()}, bool(dropping)
 
 
@@ -105,7 +105,8 @@ def _drop(name: str, part: Lines[Prompt], formatters: Sequence[Formatter]) -> No
     Raises:
         PladError: nothing would be left.
     """
-    write_jsonl(part.path, (prompt for prompt in part if all(f.fits(prompt.prompt) for f in formatters)))
+    fits = zip(*(formatter.all_fit(prompt.prompt for prompt in part) for formatter in formatters), strict=True)
+    write_jsonl(part.path, (prompt for prompt, those in zip(part, fits, strict=True) if all(those)))
     if not len(read_records(part.path, Prompt)):
         limit = min(formatter.spec.max_prompt_tokens for formatter in formatters)
         raise PladError(

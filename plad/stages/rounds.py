@@ -14,7 +14,7 @@ from typing import Any
 
 from plad.evaluation.statistics import Estimate, mean, win_rate
 from plad.evaluation.stopping import reason_to_stop
-from plad.records import EvalRow, Generation, PreferencePair, read_jsonl, read_records
+from plad.records import EvalRow, Generation, PreferencePair, read_records
 from plad.runs import link, write_json, write_jsonl
 from plad.stages.context import Context
 from plad.stages.distill import train_student
@@ -97,7 +97,7 @@ def replayed(pairs: Sequence[PreferencePair], share: float, seed: int) -> list[P
 
 def _found(context: Context, name: str, number: int) -> dict[str, Any]:
     """A round's numbers. Whatever the judge is, teacher and student meet through the references."""
-    teacher = list(read_jsonl(_checked(context, 0, "teacher.jsonl"), EvalRow))
+    teacher = read_records(_checked(context, 0, "teacher.jsonl"), EvalRow)
     rows = _validated(context, model_of(name, number), number)
     over = win_rate([row.score for row in teacher], [row.score for row in rows])
     now = win_rate([row.score for row in rows], [row.reference_score for row in rows])
@@ -115,11 +115,12 @@ def _found(context: Context, name: str, number: int) -> dict[str, Any]:
     }
 
 
-def _validated(context: Context, model: str, number: int) -> list[EvalRow]:
+def _validated(context: Context, model: str, number: int) -> Sequence[EvalRow]:
     """A model's answers to the validation split, judged, and kept with the round."""
     rows, _, _ = answered(context, model, context.prompts("validation"), f"validation {model}")
-    write_jsonl(_checked(context, number, f"{model}.jsonl"), rows)
-    return rows
+    kept = _checked(context, number, f"{model}.jsonl")
+    write_jsonl(kept, rows)
+    return read_records(kept, EvalRow)
 
 
 def _goes_on(context: Context, number: int) -> bool:

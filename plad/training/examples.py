@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from torch.utils.data import Dataset, Sampler
 
 from plad.errors import PladError
 from plad.losses.sequence import Loss
-from plad.models.prompts import Formatter
-from plad.records import Lines, PreferencePair, Prompt
+from plad.models.prompts import AT_ONCE, Formatter
+from plad.records import Lines, PreferencePair, Prompt, PromptText, together
 from plad.training.layout import Example
 
 
@@ -86,11 +86,7 @@ def from_answers(
     answered: Iterable[tuple[Prompt, Sequence[str]]], formatter: Formatter, file: Path | None = None
 ) -> Examples:
     """Prompt → the answers given, in their order; none where the training samples them."""
-    found = (
-        Example(formatter.prompt_ids(prompt.prompt), [formatter.response_ids(answer) for answer in answers])
-        for prompt, answers in answered
-    )
-    return kept(found, file)
+    return kept(_tokenised((_Text(prompt.prompt, answers) for prompt, answers in answered), formatter), file)
 
 
 def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss, file: Path | None = None) -> Examples:
@@ -102,9 +98,13 @@ def from_pairs(pairs: Iterable[PreferencePair], formatter: Formatter, loss: Loss
     Raises:
         PladError: the loss needs scores and a pair has none, or has one that is not finite.
     """
-    together = groupby(pairs, key=lambda pair: (pair.id, pair.prompt, pair.chosen))
-    found = kept((_from_pairs(list(some), formatter, loss) for _, some in together), file)
+    found = kept(_tokenised((_from_pairs(some, loss) for some in alike(pairs)), formatter), file)
     return _rescaled(found, loss, file) if loss.needs_scores else found
+
+
+def alike(pairs: Iterable[PreferencePair]) -> Iterator[list[PreferencePair]]:
+    """Pairs that follow one another and have prompt and chosen response in common: they are one example."""
+    return (list(some) for _, some in groupby(pairs, key=lambda pair: (pair.id, pair.prompt, pair.chosen)))
 
 
 def from_rows(rows: Iterable[Mapping[str, Any]], formatter: Formatter, loss: Loss) -> Examples:
@@ -172,8 +172,26 @@ class LengthGrouped(Sampler[int]):
         yield from order[full * self.batch_size :].tolist()
 
 
-def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Loss) -> Example:
-    """One example of pairs that share all but the rejected response."""
+class _Text(NamedTuple):
+    """What an example is before it is tokenised."""
+
+    prompt: PromptText
+    responses: Sequence[str]
+    scores: list[float] | None = None
+    weights: list[float] | None = None
+
+
+def _tokenised(texts: Iterable[_Text], formatter: Formatter) -> Iterator[Example]:
+    """Some are tokenised together."""
+    for some in together(texts, AT_ONCE):
+        responses = iter(formatter.all_response_ids([response for text in some for response in text.responses]))
+        prompts = formatter.all_prompt_ids(text.prompt for text in some)
+        for text, ids in zip(some, prompts, strict=True):
+            yield Example(ids, [next(responses) for _ in text.responses], scores=text.scores, weights=text.weights)
+
+
+def _from_pairs(pairs: Sequence[PreferencePair], loss: Loss) -> _Text:
+    """The text of pairs that share all but the rejected response."""
     pair = pairs[0]
     rejected = [pair.rejected for pair in pairs] if loss.responses > 1 else []
     responses = [] if loss.rollout() else [pair.chosen, *rejected]
@@ -184,9 +202,9 @@ def _from_pairs(pairs: Sequence[PreferencePair], formatter: Formatter, loss: Los
             f"{' and '.join(map(str, scores))}. "
             "Score the pairs, or use `type: ranking`."
         )
-    return Example(
-        prompt=formatter.prompt_ids(pair.prompt),
-        responses=[formatter.response_ids(text) for text in responses],
+    return _Text(
+        pair.prompt,
+        responses,
         scores=scores if loss.needs_scores else None,  # type: ignore[arg-type]
         weights=_weights(pairs) if rejected else None,
     )

@@ -1,5 +1,8 @@
 import gzip
+import json
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from plad.data.rows import read_hub, read_path
@@ -78,12 +81,48 @@ def test_nothing_there(tmp_path, name, message):
         list(read_path(tmp_path / name))
 
 
-def test_a_local_folder_in_the_hubs_layout(tmp_path, monkeypatch):
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_local_folder_in_the_hubs_layout(tmp_path, monkeypatch, streaming):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "train.jsonl").write_text('{"p": "x"}\n')
-    options = {"name": None, "data_dir": "data", "revision": None}
+    options = {"name": None, "data_dir": "data", "revision": None, "streaming": streaming}
     rows = list(read_hub(str(tmp_path), split="train", **options))
     assert rows == [(f"{tmp_path}, row 1", {"p": "x"})]
     with pytest.raises(PladError, match=r"split 'dev'.*couldn't be loaded"):
         list(read_hub(str(tmp_path), split="dev", **options))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_hub_data_set_is_streamed_in_its_order_and_leaves_no_copy(tmp_path, monkeypatch, kind):
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    folder = tmp_path / "set"
+    folder.mkdir()
+    wanted = [{"p": f"prompt {k}", "r": f"reference {k}"} for k in range(5_000)]
+    for part, rows in enumerate((wanted[:3_000], wanted[3_000:])):
+        file = folder / f"train-{part:05}-of-00002.{kind}"
+        if kind == "jsonl":
+            file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        else:
+            pq.write_table(pa.Table.from_pylist(rows), file)
+    options = {"name": None, "data_dir": None, "split": "train", "revision": None}
+    found = list(read_hub(str(folder), **options, streaming=True))
+    assert [row for _, row in found] == wanted
+    assert found[3_000][0] == f"{folder}, row 3001"
+    assert not list((tmp_path / "cache").rglob("*.arrow"))
+    assert [row for _, row in read_hub(str(folder), **options)] == wanted
+    assert list((tmp_path / "cache").rglob("*.arrow")), "the copy that streaming does without"
+
+
+def test_a_streamed_data_set_that_breaks_says_after_which_row(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "train-0.jsonl").write_text('{"p": "x"}\n{"p": "y"}\n')
+    (tmp_path / "train-1.jsonl").write_text('{"p": "z"}\n{"p": \n')
+    options = {"name": None, "data_dir": None, "split": "train", "revision": None, "streaming": True}
+    rows = read_hub(str(tmp_path), **options)
+    assert [next(rows)[1]["p"], next(rows)[1]["p"]] == ["x", "y"]
+    with pytest.raises(PladError, match=r"couldn't be read after row 2: "):
+        list(rows)

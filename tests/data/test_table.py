@@ -96,3 +96,16 @@ def test_zero_examples(tmp_path):
 def test_one_origin(origin, found):
     with pytest.raises(ValidationError, match=f"either `path` or `hub`, but {found} is set"):
         Table(**origin)
+
+
+def test_streaming_is_of_a_hub_data_set():
+    with pytest.raises(ValidationError, match="`streaming` is how a `hub` data set is read"):
+        Table(path="data.jsonl", streaming=True)
+
+
+def test_a_streamed_table_gives_the_prompts_of_one_that_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (tmp_path / "train.jsonl").write_text('{"prompt": "one", "reference": "a"}\n{"prompt": "two", "reference": null}\n')
+    whole, streamed = (list(Table(hub=str(tmp_path), streaming=streaming).prompts()) for streaming in (False, True))
+    assert whole == streamed
+    assert [(prompt.prompt, prompt.reference) for prompt in streamed] == [("one", "a"), ("two", None)]

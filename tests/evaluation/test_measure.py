@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from plad.errors import PladError
 from plad.evaluation import evaluate_outputs, summarise
-from plad.records import EvalRow, Generation, Prompt
+from plad.records import EvalRow, Generation, Prompt, read_records
+from plad.runs import write_jsonl
 
 PROMPTS = [Prompt("a", "x", "the cat ran away"), Prompt("b", "y", "one two")]
 OUTPUTS = [Generation("b", "one two three", finished=False), Generation("a", "the cat sat")]
@@ -137,3 +139,13 @@ def test_a_pairwise_judges_own_verdicts_count_before_scores() -> None:
     student = many([0.0] * 40, [4] * 40)
     plad = many([1.0] * 40, [4] * 40, verdicts=[0.0] * 30 + [0.5] * 6 + [1.0] * 4)
     assert summary_of(student=student, plad=plad)["rows"][-1]["against_initial"]["value"] == 7 / 40
+
+
+def test_rows_may_stay_in_files_and_in_another_order(tmp_path: Path) -> None:
+    models = {"teacher": rows(2, 2), "student": rows(0, 1), "plad": rows(0, 3, words=5)}
+    told = summarise(models, "student", "teacher", {}, {}, PROMPTS)
+    for turned in (False, True):
+        for name, some in models.items():
+            write_jsonl(tmp_path / f"{name}.jsonl", reversed(some) if turned else some)
+        kept = {name: read_records(tmp_path / f"{name}.jsonl", EvalRow) for name in models}
+        assert summarise(kept, "student", "teacher", {}, {}, PROMPTS) == told

@@ -10,7 +10,7 @@ from families import FAMILIES, byte_level, chatml, llama_like, llama_like_with_e
 
 from plad.errors import PladError
 from plad.models import PromptFormat
-from plad.models.prompts import Formatter, find_end_id
+from plad.models.prompts import AT_ONCE, Formatter, find_end_id
 from plad.records import PromptText
 
 
@@ -321,3 +321,34 @@ def test_rendering_does_not_change_the_prompt(prompt: PromptText) -> None:
     formatter = bind(chatml(), system="the dog")
     assert formatter.prompt_ids(prompt) == formatter.prompt_ids(prompt)
     assert prompt in ("why?", ({"role": "user", "content": "why?"},))
+
+
+def other_texts() -> list[PromptText]:
+    """More than are tokenised together, of all kinds, in turn."""
+    turns = ({"role": "user", "content": "why <|end|>?"}, {"role": "assistant", "content": "so"})
+    asked = (*turns, {"role": "user", "content": "the sky"})
+    return [*("the sky " * n for n in range(1, AT_ONCE)), asked, "is it blue <|end|></s>[SEP]", "☃", asked]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(
+    "settings", [{}, {"template": "Q: {prompt}\nA:"}, {"max_prompt_tokens": 120, "too_long": "truncate"}]
+)
+@pytest.mark.parametrize("encoder_decoder", [False, True])
+def test_texts_come_to_the_same_tokens_together_and_alone(
+    family: str, settings: dict[str, Any], encoder_decoder: bool
+) -> None:
+    formatter = bind(FAMILIES[family](), encoder_decoder, **settings)
+    prompts = other_texts()
+    assert list(formatter.all_prompt_ids(iter(prompts))) == [formatter.prompt_ids(prompt) for prompt in prompts]
+    assert list(formatter.all_fit(prompts)) == [formatter.fits(prompt) for prompt in prompts]
+    responses = ["", "the light", "so <|end|></s>[SEP]", "☃ " * 200]
+    assert formatter.all_response_ids(responses) == [formatter.response_ids(response) for response in responses]
+    assert formatter.all_response_ids([]) == []
+
+
+def test_of_many_prompts_the_first_that_is_too_long_is_refused() -> None:
+    formatter = bind(byte_level(), max_prompt_tokens=30)
+    found = formatter.all_prompt_ids(["the sky", "why", "why " * 31, "the sky"])
+    with pytest.raises(PladError, match=r"may have 30 tokens .* 'why why why"):
+        list(found)

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,10 @@ import pytest
 from made_run import MODELS, answer, lines, make_run, write
 
 from plad.errors import PladError
+from plad.records import EvalRow
 from plad.report import write_report
+from plad.report.read import ById
+from plad.runs import write_jsonl
 
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp; ``` \u2028\u2029 $x$ <!--'
 SECTIONS = ("results", "cost", "win-rates", "training", "pairs", "data", "scorer", "examples", "recipe", "citation")
@@ -251,3 +255,14 @@ def test_report_needs_no_torch(run):
         "heavy = {'torch', 'transformers', 'datasets'} & sys.modules.keys(); assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code, str(run)], check=True, timeout=120)
+
+
+def test_answers_are_found_by_their_ids_in_the_file(tmp_path):
+    row = EvalRow("a", "first", score=1, reference_score=2, rouge1=0, rouge2=0, rougeL=0, words=1)
+    kept = [row, replace(row, id="b", response="other"), replace(row, response="last")]
+    write_jsonl(tmp_path / "plad.jsonl", kept)
+    answers = ById(tmp_path / "plad.jsonl")
+    assert (answers["a"].response, answers["b"].response, answers.get("c")) == ("last", "other", None)
+    assert list(answers) == ["a", "b", "a"]
+    write_jsonl(tmp_path / "none.jsonl", [])
+    assert "a" not in ById(tmp_path / "none.jsonl")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,16 @@ def test_a_run_judged_by_a_language_model(copy_of_run: Copy, tmp_path: Path) -> 
     assert all(len(verdict.replies) == 2 for verdict in asked)
     again_display = again(folder, *settings)
     assert again_display.worked == []
+
+
+def test_prompts_that_are_judged_some_after_others_come_to_the_same_rows(
+    copy_of_run: Copy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copy_of_run()
+    files = ["evaluation/plad.jsonl", "evaluation/scores/length/plad.jsonl", "evaluation/results.json"]
+    before = [(folder / file).read_bytes() for file in files]
+    for file in files:
+        (folder / file).unlink()
+    monkeypatch.setattr(sys.modules["plad.stages.evaluate"], "AT_ONCE", 4)
+    assert "evaluate/plad" in again(folder).worked
+    assert [(folder / file).read_bytes() for file in files] == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,9 @@ from tiny import letters
 from plad.errors import PladError
 from plad.losses import MarginCalibration, NegativeLogLikelihood, RankingCalibration
 from plad.models import PromptFormat
-from plad.models.prompts import Formatter
+from plad.models.prompts import AT_ONCE, Formatter
 from plad.records import PreferencePair, Prompt
-from plad.training.examples import Examples, LengthGrouped, from_pairs, from_references, from_rows
+from plad.training.examples import Examples, LengthGrouped, alike, from_pairs, from_references, from_rows
 from plad.training.layout import DecoderLayout, Example
 
 CHAT = "{% for m in messages %}{{ m.role[0] }}{{ m.content }}.{% endfor %}{% if add_generation_prompt %}a{% endif %}"
@@ -137,3 +138,15 @@ def test_scores_have_the_gaps_that_the_loss_takes() -> None:
     # Gaps of 1, 4 and −2: the median size is 2.
     scaled = from_pairs(pairs, formatter, MarginCalibration(scale="median"))
     assert [example.scores for example in scaled] == [[0.0, -0.5, -2.0], [0.0, 1.0]]
+
+
+def test_examples_are_tokenised_together_as_they_would_be_alone(formatter: Formatter, tmp_path: Path) -> None:
+    pairs = [
+        PreferencePair(str(k // 2), "why? " * (k // 2 % 5 + 1), chosen="yes" * (k // 2 % 3 + 1), rejected="no" * k)
+        for k in range(3 * AT_ONCE)
+    ]
+    whole = from_pairs(pairs, formatter, RankingCalibration(), tmp_path / "pairs.jsonl")
+    assert len(list(alike(pairs))) == len(whole) == 3 * AT_ONCE // 2
+    apart = [from_pairs(some, formatter, RankingCalibration())[0] for some in alike(pairs)]
+    assert list(whole) == apart
+    assert list(whole.tokens) == [example.tokens for example in apart]
