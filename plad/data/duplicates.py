@@ -11,7 +11,7 @@ import hashlib
 import re
 import zlib
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import lru_cache
 from itertools import combinations
@@ -26,7 +26,7 @@ from plad.records import together
 PERMUTATIONS = 128
 SHINGLE_WORDS = 3
 _MISSED = 1e-3
-_AT_ONCE = 64  # what is computed of so many sets stays in a processor's cache
+_AT_ONCE = 1024
 _HELD = 4096
 _REMEMBERED = 250_000
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -101,36 +101,20 @@ class _Sets:
 
 def _banded(sets: Iterable[Hashes], bands: tuple[int, int], folder: Path) -> Iterator[NDArray[np.uint64]]:
     """Of each band in turn a number a set: equal where the set's signatures are. Kept in a file a band until then."""
+    from datasketch import MinHash
+
     count, rows = bands
     files = [folder / f"band-{number}" for number in range(count)]
+    members = (some.tolist() for some in sets)
+    hashes = MinHash.generator(members, num_perm=PERMUTATIONS, hashfunc=int)  # shingles are hashes already
     with ExitStack() as stack:
         opened = [stack.enter_context(file.open("wb")) for file in files]
-        for some in together(sets, _AT_ONCE):
-            signatures = signatures_of(some)[:, : count * rows].astype(np.uint64)
+        for some in together(hashes, _AT_ONCE):
+            signatures = np.stack([one.hashvalues for one in some])[:, : count * rows].astype(np.uint64)
             for file, band in zip(opened, _mixed(signatures.reshape(len(some), count, rows)).T, strict=True):
                 file.write(band.tobytes())
     for path in files:
         yield np.fromfile(path, np.uint64)
-
-
-def signatures_of(sets: Sequence[Hashes]) -> Hashes:
-    """(N, PERMUTATIONS): of each set the least value of its hashes under each of so many permutations.
-
-    A row of two sets is equal with the probability that is their Jaccard similarity. A permutation is h → ah + b mod
-    2³² with an odd a, of hashes that are mixed before: sums of neighbouring hashes would not be as if by chance.
-    """
-    rng = np.random.RandomState(1)
-    a = rng.randint(0, 2**31, PERMUTATIONS, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    b = rng.randint(0, 2**32, PERMUTATIONS, dtype=np.uint32)
-    starts = np.cumsum([0, *map(len, sets[:-1])])
-    return np.minimum.reduceat(np.outer(a, _spread(np.concatenate(sets))) + b[:, None], starts, axis=1).T
-
-
-def _spread(hashes: Hashes) -> Hashes:
-    """MurmurHash3's finaliser, a bijection in which each bit of a hash changes half of all bits (Appleby 2011)."""
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35), (16, 1)):
-        hashes = (hashes ^ (hashes >> np.uint32(shift))) * np.uint32(factor)
-    return hashes
 
 
 def _mixed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -1,9 +1,8 @@
 import random
 
-import numpy as np
 import pytest
 
-from plad.data.duplicates import PERMUTATIONS, _bands, groups, jaccard, shingles, signatures_of
+from plad.data.duplicates import PERMUTATIONS, _bands, groups, jaccard, shingles
 
 
 def test_shingles_fold_case_space_and_numbers():
@@ -58,30 +57,3 @@ def test_groups_equal_those_of_comparing_all_pairs():
     assert len(set(found)) < len(texts)
     same = [(x == y) for x in found for y in found]
     assert same == [(x == y) for x in expected for y in expected]
-
-
-def test_a_signature_is_the_least_hash_under_each_permutation():
-    rng = np.random.RandomState(1)
-    factors = rng.randint(0, 2**31, PERMUTATIONS, dtype=np.uint32).tolist()
-    shifts = rng.randint(0, 2**32, PERMUTATIONS, dtype=np.uint32).tolist()
-
-    def mixed(value: int) -> int:  # Appleby's 32-bit finaliser, in whole numbers
-        value = (value ^ value >> 16) * 0x85EBCA6B % 2**32
-        value = (value ^ value >> 13) * 0xC2B2AE35 % 2**32
-        return value ^ value >> 16
-
-    sets = [[7], [0, 1, 2**32 - 1], [1, 7]]
-    wanted = [
-        [min(((2 * a + 1) * mixed(value) + b) % 2**32 for value in some) for a, b in zip(factors, shifts, strict=True)]
-        for some in sets
-    ]
-    assert signatures_of([np.array(some, np.uint32) for some in sets]).tolist() == wanted
-
-
-def test_signatures_agree_as_often_as_sets_overlap():
-    hashes = np.random.default_rng(0).integers(0, 2**32, 300, dtype=np.uint32)
-    agree = []
-    for start in range(200):  # 75 common of 100: 75 / 125
-        one, other = signatures_of([hashes[start // 2 :][:100], hashes[start // 2 + 25 :][:100]])
-        agree.append((one == other).mean())
-    assert np.mean(agree) == pytest.approx(75 / 125, abs=0.03)
