@@ -151,7 +151,9 @@ class PladTrainer(Trainer):
 
         All processes have to ask. What any but the first of them gets is not for use.
         """
-        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded else None
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+        undivided = deepspeed and self.model_wrapped is self.model  # it has not been trained here
+        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded and not undivided else None
 
     def _total(self, value: Tensor) -> Tensor:
         """Of all processes."""
