@@ -158,8 +158,6 @@ def _restored(trainer: Any, checkpoint: str | None, guard: Guarding | None) -> b
     trainer._load_from_checkpoint(checkpoint)
     # One that is to be divided is not where it computes yet.
     trainer.model.to(trainer.args.device)
-    # Nothing is left to train, for which alone DeepSpeed divides: each process has and evaluates the whole.
-    trainer.is_deepspeed_enabled = False
     trainer.state = state
     return True
 

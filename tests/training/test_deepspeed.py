@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from two_processes import adapter_logits, assert_equal, assert_same_curve, launched, train, train_on
+from two_processes import LOGGED, adapter_logits, assert_equal, assert_same_curve, launched, train, train_on
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,7 +46,7 @@ def ones(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """One process, not stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    return folder, train_on("ranking", folder)
+    return folder, train_on("ranking", folder, log_every=LOGGED)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -45,6 +45,7 @@ LOSSES = {
 }
 CONFIGURATIONS = Path(__file__).parents[2] / "recipes" / "accelerate"
 STOP = 4  # in the middle of the second epoch, of three steps
+LOGGED = 3  # so that what is logged last is of steps before and after the stop
 
 
 def student(kind: str) -> Any:
@@ -171,7 +172,7 @@ def held(parameter: Any) -> torch.Tensor:
     return own
 
 
-def train_on(kind: str, folder: Path, stop: bool = False, asked: int = 0) -> dict[str, Any]:
+def train_on(kind: str, folder: Path, stop: bool = False, asked: int = 0, log_every: int = 1) -> dict[str, Any]:
     """Train six steps in a folder, or on from what is there; the model is published as a stage does.
 
     Args:
@@ -184,7 +185,9 @@ def train_on(kind: str, folder: Path, stop: bool = False, asked: int = 0) -> dic
         if stop and done == STOP and rank == asked:
             os.kill(os.getpid(), signal.SIGINT)
 
-    settings = Optimisation(max_steps=6, batch_size=GLOBAL_BATCH, device_tokens=TOKENS, learning_rate=0.01, log_every=1)
+    settings = Optimisation(
+        max_steps=6, batch_size=GLOBAL_BATCH, device_tokens=TOKENS, learning_rate=0.01, log_every=log_every
+    )
     try:
         with interrupt.step_by_step():
             summary = train_to_a_folder(
@@ -220,10 +223,10 @@ def with_deepspeed(out: Path) -> dict[str, Any]:
         with deepspeed(stage):
             if world == 2:
                 result |= {f"{stage}-{kind}": train(kind, out, world) for kind in ("nll", "ranking", "kd")}
-                result[f"{stage}-stopped"] = train_on("ranking", out / f"zero{stage}", stop=True, asked=1)
-            result[f"{stage}-on"] = train_on("ranking", out / f"zero{stage}")
+                result[f"{stage}-stopped"] = train_on("ranking", out / f"zero{stage}", True, 1, LOGGED)
+            result[f"{stage}-on"] = train_on("ranking", out / f"zero{stage}", log_every=LOGGED)
             # As after a kill between the last checkpoint and the end of the task.
-            result[f"{stage}-again"] = train_on("ranking", out / f"zero{stage}")
+            result[f"{stage}-again"] = train_on("ranking", out / f"zero{stage}", log_every=LOGGED)
     return result
 
 
@@ -254,7 +257,7 @@ def assert_equal(one: dict[str, Any], both: dict[str, Any]) -> None:
 
 
 def assert_same_curve(on: dict[str, Any], whole: dict[str, Any]) -> None:
-    assert len(on["losses"]) == 6
+    assert len(on["losses"]) == len(whole["losses"]) >= 3
     assert on["losses"] == pytest.approx(whole["losses"], rel=1e-5)
     assert on["summary"] == pytest.approx(whole["summary"], rel=1e-5)
     for name, value in whole["weights"].items():
