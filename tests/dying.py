@@ -1,7 +1,8 @@
 """Machines that are lost: `python dying.py RECIPE URL CACHE LABEL N [CACHE LABEL N …]`.
 
 Each machine, with a cache folder of its own, works on the run behind the URL and is gone, without a goodbye, at its Nth
-sign of progress under a label. All are children of one process that has trained nothing: torch survives no other fork.
+sign of progress under a label, when what was done by then has been copied. All are children of one process that has
+trained nothing: torch survives no other fork.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 
 class Dying:
-    """A display that ends the process."""
+    """A display that ends the process.
 
-    def __init__(self, label: str, left: int):
-        self.label, self.left = label, left
+    Args:
+        copied: how often the run was copied so far.
+    """
+
+    def __init__(self, label: str, left: int, copied: Callable[[], int]):
+        self.label, self.left, self.copied = label, left, copied
 
     def say(self, text: str) -> None:
         pass
@@ -33,7 +38,9 @@ class Dying:
             if label == self.label:
                 self.left -= 1
                 if not self.left:
-                    time.sleep(1)  # the mirror's time, for what is done so far
+                    until = self.copied() + 2  # one copy may be under way
+                    while self.copied() < until:
+                        time.sleep(0.01)
                     os._exit(9)
 
         yield advance
@@ -43,9 +50,16 @@ def work(recipe: Path, url: str, label: str, left: int) -> None:
     """The run itself, in a child."""
     from plad.config import load_recipe
     from plad.pipeline import run
-    from plad.remote import folder_of
+    from plad.remote import Mirror, folder_of
 
-    run(load_recipe(recipe), folder_of(url), Dying(label, left), url=url)
+    copies, keep = [], Mirror._keep
+
+    def counted(mirror: Mirror) -> None:
+        keep(mirror)
+        copies.append(time.monotonic())
+
+    Mirror._keep = counted  # type: ignore[method-assign]
+    run(load_recipe(recipe), folder_of(url), Dying(label, left, lambda: len(copies)), url=url)
 
 
 def main(recipe: Path, url: str, machines: list[str]) -> None:

@@ -281,6 +281,7 @@ def test_there_is_no_run(url: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # four runs
 def test_killed_on_two_machines_it_ends_on_a_third_as_if_nothing_had_been(
     tmp_path: Path, url: str, machine: Callable[[str], None]
 ) -> None:

@@ -58,21 +58,32 @@ class PromptFormat(Spec):
         return Formatter(self, tokenizer, encoder_decoder, find_end_id(tokenizer) if end_id is None else end_id)
 
     def messages(self, prompt: PromptText) -> list[dict[str, str]]:
-        """The conversation that a prompt is sent as, behind the examples: a plain one is a user's message."""
+        """The conversation that a prompt is sent as: a plain one is a user's message.
+
+        Examples stand before it, and behind a system message of its own: most chat templates want that first.
+        """
         if isinstance(prompt, str):
             prompt = ({"role": "user", "content": self._wrapped(prompt)},)
         system = [] if self.system is None else [{"role": "system", "content": self.system}]
-        shown = [
+        own = int(prompt[0]["role"] == "system")
+        messages = [dict(message) for message in prompt]
+        return [*system, *messages[:own], *self.turns(), *messages[own:]]
+
+    def turns(self) -> list[dict[str, str]]:
+        """The examples as turns of both sides."""
+        return [
             {"role": role, "content": text}
             for example in self.examples
             for role, text in (("user", self._wrapped(example.prompt)), ("assistant", example.response))
         ]
-        return [*system, *shown, *(dict(message) for message in prompt)]
 
     def plain(self, prompt: str) -> str:
         """The text that a plain prompt is for a model that completes text, behind the examples."""
-        shown = (f"{self._wrapped(example.prompt)}{example.response}\n\n" for example in self.examples)
-        return "".join(shown) + self._wrapped(prompt)
+        return self.shown() + self._wrapped(prompt)
+
+    def shown(self) -> str:
+        """The examples as a text to complete, one above the other."""
+        return "".join(f"{self._wrapped(example.prompt)}{example.response}\n\n" for example in self.examples)
 
     def sent(self, prompt: PromptText, chat: bool) -> str:
         """What a server is sent, which renders it with a tokenizer of its own: messages as JSON, or plain text."""

@@ -83,5 +83,5 @@ class Talk:
 def _open(model: RunModel) -> Any:
     source = model.recipe.teacher.model
     if model.name == "teacher" and isinstance(source, OpenAI):
-        return source.generator(model.recipe.prompt, Usage())
-    return HF().generator(model.folder, model.recipe.prompt, model.dtype, 1)
+        return source.generator(model.prompt, Usage())
+    return HF().generator(model.folder, model.prompt, model.dtype, 1)

@@ -12,7 +12,7 @@ from plad.config import ModelRole, Recipe, Sample, load_recipe
 from plad.errors import PladError, nearest
 from plad.generation.hf import HF
 from plad.models.load import load_folder
-from plad.models.prompts import Formatter, special_tokens
+from plad.models.prompts import Formatter, PromptFormat, special_tokens
 from plad.records import Prompt, read_jsonl
 from plad.runs import Run
 from plad.stages.models import dtype_of, formatter_of
@@ -42,6 +42,11 @@ class RunModel:
         return self.recipe.teacher if self.name == "teacher" else self.recipe.student
 
     @property
+    def prompt(self) -> PromptFormat:
+        """How the run showed it prompts: the teacher has a format of its own where the recipe gives it one."""
+        return self.recipe.prompt_of(self.name)
+
+    @property
     def sampling(self) -> Sample:
         """How the run asked it when it was evaluated."""
         return self.recipe.evaluate.sampling or self.recipe.sample
@@ -65,7 +70,7 @@ class RunModel:
     def load(self) -> tuple[Any, Any, Formatter]:
         """The whole model, an adapter merged into its base, its tokenizer, and its formatter."""
         model, tokenizer = load_folder(self.folder, self.dtype)
-        return model, tokenizer, formatter_of(self.recipe.prompt, tokenizer, model)
+        return model, tokenizer, formatter_of(self.prompt, tokenizer, model)
 
     def held_out(self, count: int) -> list[Prompt]:
         """The first prompts of the split that the run is evaluated on.
@@ -90,7 +95,7 @@ class RunModel:
 
     def greedy(self, prompts: list[Prompt]) -> list[str]:
         """What the run's own model answers at temperature 0, in the order of the prompts."""
-        generator = HF().generator(self.folder, self.recipe.prompt, self.dtype, self.sampling.batch_size)
+        generator = HF().generator(self.folder, self.prompt, self.dtype, self.sampling.batch_size)
         answers = generator.generate(prompts, self.sampling.greedy, self.recipe.seed)
         found = {answer.id: answer.response for answer in answers}
         return [found[prompt.id] for prompt in prompts]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plad.models.prompts import Formatter
+from plad.models.prompts import Formatter, PromptFormat
 
 _TRANSCRIPT = (
     "{%- for message in messages -%}"
@@ -32,13 +32,13 @@ def chat_template(formatter: Formatter, conversations: bool) -> str:
     """
     spec, own = formatter.spec, formatter.tokenizer.chat_template
     if own and (spec.chat or conversations):
-        return _wrapped(spec.template, conversations) + _with_system(spec.system) + str(own)
+        return _wrapped(spec.template, conversations) + _with_beginning(spec) + str(own)
     end = formatter.tokenizer.convert_ids_to_tokens(formatter.end_id)
     begin = _text(beginning(formatter.tokenizer))
-    transcript = begin + _with_system(spec.system) + _TRANSCRIPT.replace("END", _text(end))
+    transcript = begin + _with_beginning(spec) + _TRANSCRIPT.replace("END", _text(end))
     if conversations:
         return transcript
-    plain = begin + _filled(spec.template)
+    plain = begin + _text(spec.shown()) + _filled(spec.template)
     return f"{{%- if {_ONE} -%}}{plain}{{%- else -%}}{transcript}{{%- endif -%}}"
 
 
@@ -50,11 +50,15 @@ def _wrapped(template: str, conversations: bool) -> str:
     return f"{{%- if {_ONE} -%}}{{%- set messages = [{{'role': 'user', 'content': {content}}}] -%}}{{%- endif -%}}"
 
 
-def _with_system(system: str | None) -> str:
-    if system is None:
+def _with_beginning(spec: PromptFormat) -> str:
+    """The run's system message, where a client sends none of its own, and the examples behind it."""
+    first = [] if spec.system is None else [{"role": "system", "content": spec.system}]
+    turns = spec.turns()
+    if not first and not turns:
         return ""
-    first = f"[{{'role': 'system', 'content': {_quoted(system)}}}]"
-    return f"{{%- if messages[0]['role'] != 'system' -%}}{{%- set messages = {first} + messages -%}}{{%- endif -%}}"
+    own = f"{{%- set messages = messages[:1] + {_quoted(turns)} + messages[1:] -%}}" if turns else ""
+    ours = f"{{%- set messages = {_quoted(first + turns)} + messages -%}}"
+    return f"{{%- if messages[0]['role'] == 'system' -%}}{own}{{%- else -%}}{ours}{{%- endif -%}}"
 
 
 def beginning(tokenizer: Any) -> str:
@@ -77,5 +81,6 @@ def _text(text: str) -> str:
     return f"{{{{ {_quoted(text)} }}}}" if text else ""
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _quoted(value: Any) -> str:
+    """A text, or messages, as an expression of the template."""
+    return json.dumps(value, ensure_ascii=False)

@@ -20,7 +20,7 @@ def usage(model: RunModel, form: str, repo_id: str | None) -> list[str]:
     """Paragraphs of the card."""
     name = repo_id or "THIS_FOLDER"
     if form == "gguf":
-        return [fenced(f"llama-server --model {model.name}.gguf", "sh")]
+        return [fenced(f"llama-server --model {model.name}.gguf --jinja", "sh"), _beginning(model)]
     lines = {"adapter": _adapter(model, name)}.get(form, _whole(model, name))
     asked = 'messages = [{"role": "user", "content": "…"}]\n'
     call = (
@@ -29,9 +29,30 @@ def usage(model: RunModel, form: str, repo_id: str | None) -> list[str]:
         "skip_special_tokens=True))"
     )
     if _encoder(model):
-        asked, call = "", "print(tokenizer.decode(model.generate(**tokenizer('…', return_tensors='pt'))[0]))"
+        asked, call = (
+            "",
+            f"print(tokenizer.decode(model.generate(**tokenizer({_shown(model)!r}, return_tensors='pt'))[0]))",
+        )
+        return [fenced(f"{lines}\n{asked}{call}", "python"), _beginning(model)]
     told = "The chat template is the prompt format that it was trained with, and generation_config.json its sampling."
-    return [fenced(f"{lines}\n{asked}{call}", "python"), "" if _encoder(model) else told]
+    return [fenced(f"{lines}\n{asked}{call}", "python"), f"{told} {_beginning(model)}".rstrip()]
+
+
+def _shown(model: RunModel) -> str:
+    """A prompt, …, as the run showed it to an encoder, whose tokenizer has no chat template to do so."""
+    return (
+        model.prompt.sent(({"role": "user", "content": "…"},), chat=False)
+        if model.conversations
+        else model.prompt.plain("…")
+    )
+
+
+def _beginning(model: RunModel) -> str:
+    """That a question is not all that the model is shown."""
+    if not (count := len(model.prompt.examples)):
+        return ""
+    examples = "an example" if count == 1 else f"{count} examples"
+    return f"Every prompt stands behind {examples} of the recipe's, which take room in its context."
 
 
 def _whole(model: RunModel, name: str) -> str:
@@ -94,7 +115,7 @@ def server(engine: str, exported: Path, port: int, name: str) -> Server:
         )
     where = ["--port", str(port), "--host", "127.0.0.1"]
     if gguf:
-        return Server(["llama-server", "--model", str(exported), "--alias", name, *where], name)
+        return Server(["llama-server", "--model", str(exported), "--alias", name, "--jinja", *where], name)
     if engine == "transformers":
         if adapted:
             raise PladError(

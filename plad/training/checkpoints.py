@@ -50,16 +50,15 @@ def last_whole(folder: Path) -> str | None:
     return str(found[max(whole)]) if whole else None
 
 
-def check_goes_on(checkpoint: Path, kind: str) -> None:
+def check_goes_on(checkpoint: Path, kind: str, processes: int) -> None:
     """Refuse a checkpoint whose optimiser is kept in another way than a training would read it.
-
-    The number of processes is no matter.
 
     Args:
         kind: how accelerate divides a model over processes: FSDP, DEEPSPEED, or not at all.
+        processes: how many there are, which is a matter for DeepSpeed alone.
 
     Raises:
-        PladError: it was written under another strategy.
+        PladError: it was written under another strategy, or a share of the optimiser for each of other processes.
     """
     here = kind if kind in ("FSDP", "DEEPSPEED") else "ddp"
     written = _written_by(checkpoint)
@@ -67,6 +66,12 @@ def check_goes_on(checkpoint: Path, kind: str) -> None:
         raise PladError(
             f"a training goes on under the strategy it began with, but {checkpoint} was written under {written} and "
             f"this is {here}. Take the old strategy, or remove {checkpoint.parent} to begin it anew."
+        )
+    if here == "DEEPSPEED" and (shares := len(list(checkpoint.glob("*/*_optim_states.pt")))) != processes:
+        raise PladError(
+            f"a training under DeepSpeed goes on with as many processes as it began with, but {checkpoint} was written "
+            f"by {shares} and these are {processes}. Set launch.devices so that there are {shares}, or remove "
+            f"{checkpoint.parent} to begin it anew."
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -65,6 +66,11 @@ class Launch(Spec):
             raise PladError(
                 f"{self.strategy} divides a model over GPUs, and this machine has none: accelerate would quietly take "
                 "ddp. Set launch.strategy to ddp."
+            )
+        if self.strategy.startswith("deepspeed") and find_spec("deepspeed") is None:
+            raise PladError(
+                f"{self.strategy} is DeepSpeed's, which is not installed. Run: pip install deepspeed; or set "
+                "launch.strategy to fsdp2, which divides as much as ZeRO-3 does."
             )
         if gpus and self.devices > gpus:
             raise PladError(

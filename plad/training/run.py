@@ -91,7 +91,8 @@ def train(
 
     Raises:
         PladError: the loss is no longer a finite number; what it was computed of is kept in `folder`. Or the checkpoint
-            there is one of another strategy, or a guard is to look at a student that is divided over processes.
+            there is one of another strategy, or under DeepSpeed of another number of processes. Or a guard is to look
+            at a student that is divided over processes.
         KeyboardInterrupt: Ctrl-C was pressed; a checkpoint was made after the step that was under way.
 
     Returns:
@@ -127,7 +128,7 @@ def train(
         )
     last = last_whole(folder)
     if last:
-        check_goes_on(Path(last), trainer.accelerator.distributed_type.value)
+        check_goes_on(Path(last), trainer.accelerator.distributed_type.value, trainer.accelerator.num_processes)
     if not _restored(trainer, last, guard):
         trainer.train(resume_from_checkpoint=last)
         if trainer.state.global_step < trainer.state.max_steps:

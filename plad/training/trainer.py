@@ -151,7 +151,9 @@ class PladTrainer(Trainer):
 
         All processes have to ask. What any but the first of them gets is not for use.
         """
-        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded else None
+        deepspeed = self.accelerator.distributed_type == DistributedType.DEEPSPEED
+        undivided = deepspeed and self.model_wrapped is self.model  # it has not been trained here
+        return self.accelerator.get_state_dict(self.model_wrapped) if self.sharded and not undivided else None
 
     def _total(self, value: Tensor) -> Tensor:
         """Of all processes."""
@@ -318,7 +320,16 @@ class PladTrainer(Trainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        file = Path(resume_from_checkpoint, TOTALS)
+        self._load_totals(resume_from_checkpoint)
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        super()._load_optimizer_and_scheduler(checkpoint)
+        # It takes its weights out of a checkpoint past the method above.
+        if checkpoint is not None and self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            self._load_totals(checkpoint)
+
+    def _load_totals(self, checkpoint: str) -> None:
+        file = Path(checkpoint, TOTALS)
         if file.is_file():
             ours = float(self.accelerator.is_main_process)  # they were summed over the processes
             totals = json.loads(file.read_text())

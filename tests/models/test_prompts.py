@@ -154,6 +154,9 @@ def test_examples_are_turns_of_both_sides_before_the_last_message() -> None:
     conversation = ({"role": "user", "content": "the sky"},)
     assert formatter.prompt_ids(conversation) == plain.prompt_ids((system, *messages, *conversation))
     assert [message["role"] for message in formatter.spec.messages("the sky")].count("assistant") == 2
+    own = ({"role": "system", "content": "be long"}, *conversation)
+    without = bind(chatml(), chat=True, template="Q: {prompt}", examples=SHOWN)
+    assert without.prompt_ids(own) == plain.prompt_ids((own[0], *messages, *conversation)), "first, as templates want"
 
 
 def test_examples_of_a_model_that_completes_text_stand_before_it() -> None:

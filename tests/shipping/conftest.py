@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 
 def sharpened(folder: Path, seed: int) -> Any:
@@ -45,6 +46,17 @@ def sharp_run(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     shutil.rmtree(folder / "models/plad")
     adapted.save_pretrained(folder / "models/plad")
     load_folder(folder / "models/student")[1].save_pretrained(folder / "models/plad")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shown_run(sharp_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with a teacher that is asked in its own words behind an example. Read it; never write to it."""
+    folder = Path(shutil.copytree(sharp_run, tmp_path_factory.mktemp("shown") / "run"))
+    recipe = yaml.safe_load((folder / "recipe.yaml").read_text())
+    example = {"prompt": "a green lamp", "response": "green lamp"}
+    recipe["teacher"]["prompt"] = {"template": "Name it: {prompt} ", "examples": [example], "max_prompt_tokens": 80}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     return folder
 
 

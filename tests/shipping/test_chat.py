@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from click.testing import CliRunner
 from tiny_run import offline
 
 from plad.cli import main
+from plad.generation import OpenAI
+from plad.records import Prompt
 from plad.shipping.chat import Talk
 from plad.shipping.source import find_model
 
 PROMPT = "red box in room 3"
+NAMES = ("teacher", "student")
 
 
 def chat(run: Path, *options: str, text: str = "") -> Any:
@@ -24,8 +28,6 @@ def chat(run: Path, *options: str, text: str = "") -> Any:
 
 def said(run: Path, name: str, text: str) -> str:
     """What a model of the run says by the way that exports are compared with."""
-    from plad.records import Prompt
-
     return find_model(run, name).greedy([Prompt("x", text)])[0]
 
 
@@ -44,6 +46,35 @@ def test_a_prompt_of_the_command_line_is_answered_in_plain_lines(sharp_run: Path
     assert lines[0] == f"> {PROMPT}"
     assert lines[1].startswith("student, before")
     assert any(line.startswith("plad, after") for line in lines)
+
+
+def test_a_teacher_is_asked_as_the_run_asked_it(shown_run: Path, sharp_run: Path) -> None:
+    """Behind its example, spelled out here for transformers alone; the student is asked as ever."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = shown_run / "models/teacher"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForCausalLM.from_pretrained(folder)
+    given = tokenizer(f"Name it: a green lamp green lamp\n\nName it: {PROMPT} ", add_special_tokens=False)["input_ids"]
+    new = model.generate(torch.tensor([given]), do_sample=False, max_new_tokens=16, eos_token_id=tokenizer.eos_token_id)
+    expected = tokenizer.decode(new[0, len(given) :], skip_special_tokens=True).strip()
+    answers = {answer.model: answer.text for answer in Talk([find_model(shown_run, n) for n in NAMES]).ask(PROMPT)}
+    assert answers == {"teacher": expected, "student": said(sharp_run, "student", PROMPT)}
+    assert expected != said(sharp_run, "teacher", PROMPT)
+
+
+def test_a_teacher_behind_a_server_is_sent_its_example(shown_run: Path) -> None:
+    model = find_model(shown_run, "teacher")
+    source = OpenAI(model="x", base_url="http://127.0.0.1:9/v1", api_key_env=None)
+    teacher = model.recipe.teacher.model_copy(update={"model": source})
+    behind = replace(model, recipe=model.recipe.model_copy(update={"teacher": teacher}))
+    generator = Talk([behind])._generator(behind)
+    sent = json.loads(generator.rendered(Prompt("x", PROMPT)))
+    assert [(message["role"], message["content"]) for message in sent] == [
+        ("user", "Name it: a green lamp "),
+        ("assistant", "green lamp"),
+        ("user", f"Name it: {PROMPT} "),
+    ]
 
 
 def test_likelihood_is_of_the_answer_under_the_model_that_gave_it(sharp_run: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from plad.cli import main
 from plad.errors import PladError
 from plad.shipping.export import export
 from plad.shipping.source import RunModel, find_model
+from plad.shipping.usage import usage
 
 
 def answers(folder: Path, model: Any, prompt: str) -> str:
@@ -44,6 +45,26 @@ def test_a_merged_folder_says_what_the_run_s_student_says(sharp_run: Path, tmp_p
     settings = json.loads((tmp_path / "out/generation_config.json").read_text())
     told = {key: settings.get(key) for key in ("do_sample", "temperature", "top_p", "max_new_tokens", "eos_token_id")}
     assert told == {"do_sample": True, "temperature": 0.7, "top_p": 1.0, "max_new_tokens": 16, "eos_token_id": 1}
+
+
+def test_a_teacher_is_shown_its_example_by_its_chat_template(shown_run: Path, tmp_path: Path) -> None:
+    """A stranger sends the question alone."""
+    from transformers import AutoModelForCausalLM
+
+    model = find_model(shown_run, "teacher")
+    found = export(model, "merged", tmp_path / "out", prompts=6).agreement
+    assert (found.equal, found.alike, found.prompts) == (6, 6, 6)
+    prompts, whole = model.held_out(6), AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    ours = model.greedy(prompts)
+    assert [answers(tmp_path / "out", whole, str(prompt.prompt)) for prompt in prompts] == ours
+    bare = replace(model, recipe=model.recipe.model_copy(update={"teacher": bare_teacher(model)}))
+    assert ours != bare.greedy(prompts), "without the example it says something else"
+    card = (tmp_path / "out/README.md").read_text()
+    assert "Every prompt stands behind an example of the recipe's" in card
+
+
+def bare_teacher(model: RunModel) -> Any:
+    return model.recipe.teacher.model_copy(update={"prompt": None})
 
 
 def test_an_adapter_comes_with_the_base_that_the_run_made(sharp_run: Path, tmp_path: Path) -> None:
@@ -141,3 +162,7 @@ def test_an_encoder_decoder_is_asked_without_a_chat_template(copy_of_sharp: Call
     assert json.loads((tmp_path / "out/generation_config.json").read_text())["decoder_start_token_id"] == 0
     with pytest.raises(PladError, match="but student is a t5"):
         export(find_model(folder, "student"), "gguf", tmp_path / "m.gguf", prompts=0)
+    recipe = find_model(folder).recipe
+    worded = recipe.prompt.model_copy(update={"template": "Say: {prompt}"})
+    worded_model = replace(find_model(folder, "student"), recipe=recipe.model_copy(update={"prompt": worded}))
+    assert "tokenizer('Say: …', return_tensors='pt')" in "".join(usage(worded_model, "merged", None))

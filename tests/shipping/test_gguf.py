@@ -95,6 +95,12 @@ def test_llama_cpp_says_what_the_run_says(weights: str, sharp_run: Path, tmp_pat
     assert (found.equal, found.alike) == (6, 6)
 
 
+def test_llama_cpp_shows_a_teacher_its_example(shown_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llama_cpp")
+    found = export(find_model(shown_run, "teacher"), "gguf", tmp_path / "m.gguf", prompts=4, weights="f32").agreement
+    assert (found.equal, found.alike) == (4, 4)
+
+
 def test_without_llama_cpp_it_says_what_to_type(
     sharp_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,7 +28,7 @@ def test_each_engine_gets_its_own_command(tmp_path: Path) -> None:
     merged, file = tmp_path / "merged", tmp_path / "m.gguf"
     assert line("transformers", merged) == f"transformers serve {merged} {where}"
     assert line("vllm", merged) == f"vllm serve {merged} --served-model-name tiny {where}"
-    assert line("llama.cpp", file) == f"llama-server --model {file} --alias tiny {where}"
+    assert line("llama.cpp", file) == f"llama-server --model {file} --alias tiny --jinja {where}"
     with pytest.raises(PladError, match=r"llama\.cpp serves a GGUF file \(--to gguf\)"):
         line("llama.cpp", merged)
     with pytest.raises(PladError, match=r"vllm serves a folder \(--to merged\)"):

@@ -18,6 +18,12 @@ CHAT: PromptText = (
     {"role": "user", "content": "what light?"},
 )
 PLAIN = "the quick brown fox\n sees {a} 'dog'"
+TOLD: PromptText = ({"role": "system", "content": "Be long."}, *CHAT)
+SHOWN = [
+    {"prompt": 'a "slow" {prompt}', "response": "yes\\n %} }}"},
+    {"prompt": "the\nblue {{ sky }}", "response": "it’s\tüber"},
+]
+"""Examples that hold what a template, a quoted text and the recipe's own placeholder are written with."""
 
 
 def shown(tokenizer: Any, template: str, prompt: PromptText) -> list[int]:
@@ -35,6 +41,11 @@ def shown(tokenizer: Any, template: str, prompt: PromptText) -> list[int]:
         ({"template": 'Say "{prompt}"\n\\n{prompt}\tthen: '}, PLAIN),
         ({"system": "Be brief."}, CHAT),
         ({}, CHAT),
+        ({"examples": SHOWN}, PLAIN),
+        ({"examples": SHOWN, "template": 'Say "{prompt}" or {prompt}:'}, PLAIN),
+        ({"examples": SHOWN, "template": "Q: {prompt}"}, CHAT),
+        ({"examples": SHOWN, "system": "Be brief."}, CHAT),
+        ({"examples": SHOWN}, TOLD),
     ],
 )
 def test_a_prompt_becomes_the_same_tokens(family: Any, settings: dict[str, Any], prompt: PromptText) -> None:
@@ -44,18 +55,30 @@ def test_a_prompt_becomes_the_same_tokens(family: Any, settings: dict[str, Any],
     assert shown(tokenizer, template, prompt) == formatter.prompt_ids(prompt)
 
 
+@pytest.mark.parametrize("more", [{}, {"examples": SHOWN}])
 @pytest.mark.parametrize("settings", [{}, {"system": "Be “brief”."}, {"template": "Q: {prompt}\nA:"}])
-def test_a_chat_keeps_its_own_template_beneath_what_the_recipe_adds(settings: dict[str, Any]) -> None:
+def test_a_chat_keeps_its_own_template_beneath_what_the_recipe_adds(
+    settings: dict[str, Any], more: dict[str, Any]
+) -> None:
     tokenizer = families.chatml()
-    formatter = PromptFormat(chat=True, **settings).bind(tokenizer)
+    formatter = PromptFormat(chat=True, **settings, **more).bind(tokenizer)
     template = chat_template(formatter, conversations=False)
     assert shown(tokenizer, template, PLAIN) == formatter.prompt_ids(PLAIN)
 
 
+def test_a_client_s_own_system_message_takes_the_place_of_the_recipe_s() -> None:
+    tokenizer = families.chatml()
+    format_ = PromptFormat(chat=True, system="Be brief.", examples=SHOWN)
+    template = chat_template(format_.bind(tokenizer), conversations=False)
+    alone = PromptFormat(chat=True, examples=SHOWN).bind(tokenizer)
+    assert shown(tokenizer, template, TOLD) == alone.prompt_ids(TOLD)
+
+
 @pytest.mark.parametrize("family", [families.byte_level, families.chatml])
 @pytest.mark.parametrize("conversations", [True, False])
-def test_an_answer_ends_with_the_same_token_under_it(family: Any, conversations: bool) -> None:
+@pytest.mark.parametrize("examples", [(), SHOWN])
+def test_an_answer_ends_with_the_same_token_under_it(family: Any, conversations: bool, examples: Any) -> None:
     tokenizer = family()
     end = find_end_id(tokenizer)
-    tokenizer.chat_template = chat_template(PromptFormat().bind(tokenizer), conversations)
+    tokenizer.chat_template = chat_template(PromptFormat(examples=examples).bind(tokenizer), conversations)
     assert find_end_id(tokenizer) == end

@@ -80,14 +80,23 @@ def test_ten_steps_are_more_than_nine(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_strategy_is_refused(trained: Path, tmp_path: Path) -> None:
     """By the files that accelerate and DeepSpeed write; of plain ones the number of processes is no matter."""
-    check_goes_on(trained / "checkpoint-6", "NO")
-    check_goes_on(trained / "checkpoint-6", "MULTI_GPU")
-    divided = {"FSDP": "pytorch_model_fsdp.bin", "DEEPSPEED": "latest"}
-    for kind, file in divided.items():
-        (tmp_path / kind).mkdir()
-        (tmp_path / kind / file).write_text("")
-        check_goes_on(tmp_path / kind, kind)
+    check_goes_on(trained / "checkpoint-6", "NO", 1)
+    check_goes_on(trained / "checkpoint-6", "MULTI_GPU", 2)
+    divided = {"FSDP": ["pytorch_model_fsdp.bin"], "DEEPSPEED": ["latest", *shares(2)]}
+    for kind, files in divided.items():
+        (tmp_path / kind / "global_step6").mkdir(parents=True)
+        for file in files:
+            (tmp_path / kind / file).write_text("")
+        check_goes_on(tmp_path / kind, kind, 2)
         with pytest.raises(PladError, match=f"was written under {kind} and this is ddp"):
-            check_goes_on(tmp_path / kind, "MULTI_GPU")
+            check_goes_on(tmp_path / kind, "MULTI_GPU", 2)
         with pytest.raises(PladError, match=f"was written under ddp and this is {kind}"):
-            check_goes_on(trained / "checkpoint-6", kind)
+            check_goes_on(trained / "checkpoint-6", kind, 2)
+    check_goes_on(tmp_path / "FSDP", "FSDP", 4)
+    with pytest.raises(PladError, match=r"was written by 2 and these are 4\. Set launch\.devices so that there are 2"):
+        check_goes_on(tmp_path / "DEEPSPEED", "DEEPSPEED", 4)
+
+
+def shares(processes: int) -> list[str]:
+    """DeepSpeed's files of the optimiser."""
+    return [f"global_step6/zero_pp_rank_{n}_mp_rank_00_optim_states.pt" for n in range(processes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def test_a_machine_without_enough_gpus_is_refused() -> None:
         Launch(devices=4).check(gpus=2)
     with pytest.raises(PladError, match="fsdp2 divides a model over GPUs, and this machine has none"):
         Launch(strategy="fsdp2").check(gpus=0)
+
+
+@pytest.mark.skipif(find_spec("deepspeed") is not None, reason="deepspeed is installed")
+@pytest.mark.parametrize("strategy", ["deepspeed_zero2", "deepspeed_zero3"])
+def test_deepspeed_that_is_not_installed_is_told_of(strategy: str) -> None:
+    with pytest.raises(PladError, match=rf"{strategy} is DeepSpeed's, which is not installed\. Run: pip install deep"):
+        Launch(strategy=strategy).check(gpus=1)
 
 
 def test_a_configuration_that_is_not_there_is_refused(tmp_path: Path) -> None:
