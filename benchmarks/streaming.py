@@ -155,9 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--exact", action="store_true", help="drop exact duplicates alone")
-    parser.add_argument(
-        "--against", type=Path, metavar="FOLDER", help="another checkout, beside the first size"
-    )
+    parser.add_argument("--against", type=Path, metavar="FOLDER", help="another checkout, beside the first size")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--one", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
