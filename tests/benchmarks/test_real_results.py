@@ -97,9 +97,9 @@ def test_models_are_told_with_size_licence_and_origin(script: Any) -> None:
 def test_a_tenth_of_a_recipe(script: Any) -> None:
     whole = load_recipe(ROOT / "recipes" / "real-debian.yaml")
     part = script("real_quick").smaller(whole)
-    assert part.task.splits.caps() == (300, 50, 20, 100)
-    assert (part.teacher.sft.max_steps, part.student.sft.max_steps) == (21, 21)
-    assert part.evaluate.judge_samples == 30
+    assert part.task.splits.caps() == (150, 40, 10, 66)
+    assert (part.teacher.sft.max_steps, part.student.sft.max_steps) == (13, 13)
+    assert part.evaluate.judge_samples == 20
     assert list(part.methods) == ["plad"]
     assert part.distill == whole.distill
     assert (part.prompt, part.sample, part.evaluate.judge) == (whole.prompt, whole.sample, whole.evaluate.judge)
