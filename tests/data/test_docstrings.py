@@ -1,7 +1,6 @@
 import logging
 import sys
 import textwrap
-import time
 
 import pytest
 
@@ -174,9 +173,7 @@ def test_locate(package, tmp_path):
 
 @pytest.mark.slow
 def test_the_whole_harvest_is_large_clean_and_repeatable():
-    start = time.process_time()
     prompts = list(Docstrings().prompts())
-    assert time.process_time() - start < 60
     assert len(prompts) > 10_000
     assert prompts == list(Docstrings().prompts())
     for prompt in prompts:
