@@ -18,9 +18,9 @@ def slow_bf16(recipe: Recipe) -> str | None:
     if computes_bf16(device()):
         return None
     places = list(_in_bf16(recipe.model_dump(mode="json"), ()))
-    named = f"{', '.join(places[:3])}{f' and {len(places) - 3} more' if len(places) > 3 else ''}"
     if not places:
         return None
+    named = f"{', '.join(places[:3])}{f' and {len(places) - 3} more' if len(places) > 3 else ''}"
     return (
         f"bf16 takes tens of times as long as fp32 on this processor, which has no arithmetic for it: {named}. "
         "Write precision: auto and bf16: auto, which go by the device, and dtype: float32."

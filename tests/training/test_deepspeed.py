@@ -64,7 +64,7 @@ def test_a_training_goes_on_and_its_adapter_is_whole(
 ) -> None:
     assert two[f"{stage}-stopped"] == {"stopped": ["checkpoint-4"]}
     for way in ("on", "again"):
-        assert_same_curve(two[f"{stage}-{way}"], whole[1])
+        assert_same_curve(two[f"{stage}-{way}"], whole[1], logged=3)  # steps 1, 3 and 6
     found, expected = adapter_logits(folder / f"zero{stage}"), adapter_logits(whole[0])
     assert float((found - expected).abs().max()) < 1e-5
 
