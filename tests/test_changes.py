@@ -12,6 +12,7 @@ from tiny_run import TASKS, Recorder, outputs, times
 from plad.config import Recipe, load_recipe
 from plad.data import Table
 from plad.errors import PladError
+from plad.models import PretrainedModel
 from plad.pipeline import run
 from plad.planning import FORMAT, STAGES, fingerprints, plan
 
@@ -77,6 +78,19 @@ def test_how_rows_come_makes_nothing_again(recipe: Recipe) -> None:
         for on in (False, True)
     )
     assert due(before, after) == set()
+
+
+def test_another_cut_of_the_student_leaves_the_teacher_and_the_data_as_they_are(recipe: Recipe) -> None:
+    before, after = (
+        recipe.model_copy(
+            update={
+                name: getattr(recipe, name).model_copy(update={"model": PretrainedModel(path="a/b", keep_layers=keep)})
+                for name, keep in (("teacher", None), ("student", student))
+            }
+        )
+        for student in (2, (0, 3))
+    )
+    assert due(before, after) == {"prepare/check"} | STUDENT
 
 
 def test_every_section_of_a_recipe_is_edited_above() -> None:

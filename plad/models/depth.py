@@ -1,4 +1,7 @@
-"""A shallower student: some of a deeper model's layers, as DistilBERT begins (Sanh et al. 2019, arXiv 1910.01108)."""
+"""A shallower student: some of a deeper model's layers, as DistilBERT begins (Sanh et al. 2019, arXiv 1910.01108).
+
+Layers differ much in what their loss does: `benchmarks/cut_layers.py` finds those that a model can best do without.
+"""
 
 from __future__ import annotations
 
@@ -7,35 +10,50 @@ from typing import Any
 
 from plad.errors import PladError
 
-
-def kept(layers: int, keep: int) -> list[int]:
-    """Which of `layers` layers stay: the first, the last, and others evenly between them."""
-    return [round(k * (layers - 1) / max(1, keep - 1)) for k in range(keep)]
+Keep = int | tuple[int, ...]
+"""How many layers stay, or which, counted from 0."""
 
 
-def shallow_config(config: Any, keep: int) -> Any:
-    """A copy of a config with `keep` of its layers.
+def kept(layers: int, keep: Keep) -> list[int]:
+    """Which of `layers` layers stay: those that are named; of a number the first, the last, and others evenly between.
 
     Raises:
-        PladError: the model is an encoder-decoder, lists its layers in a way of its own, or has no more than `keep`.
+        PladError: `keep` names none, one that isn't there or none to leave out, or is out of order.
+    """
+    if isinstance(keep, int):
+        if keep >= layers:
+            raise PladError(
+                f"keep_layers must be less than the layers there are, but {keep} is not less than {layers}."
+            )
+        return [round(k * (layers - 1) / max(1, keep - 1)) for k in range(keep)]
+    if not keep or list(keep) != sorted({*keep} & {*range(layers)}) or len(keep) == layers:
+        raise PladError(
+            f"keep_layers must name some of the layers 0 to {layers - 1}, each once and in order, but is {list(keep)}."
+        )
+    return list(keep)
+
+
+def shallow_config(config: Any, keep: Keep) -> Any:
+    """A copy of a config with some of its layers.
+
+    Raises:
+        PladError: the model is an encoder-decoder, lists its layers in a way of its own, or `keep` does not fit it.
     """
     if config.is_encoder_decoder or hasattr(config, "attention_layers"):
         raise PladError(
             f"keep_layers takes layers from one stack of like layers, which a {config.model_type} model is not. "
             "Leave it null."
         )
-    layers = config.num_hidden_layers
-    if keep >= layers:
-        raise PladError(f"keep_layers must be less than the layers there are, but {keep} is not less than {layers}.")
+    stay = kept(config.num_hidden_layers, keep)
     shallow = copy.deepcopy(config)
-    shallow.num_hidden_layers = keep
+    shallow.num_hidden_layers = len(stay)
     if types := getattr(config, "layer_types", None):
-        shallow.layer_types = [types[n] for n in kept(layers, keep)]
+        shallow.layer_types = [types[n] for n in stay]
     return shallow
 
 
-def cut(model: Any, keep: int) -> Any:
-    """The model with `keep` of its layers, in place; everything else stays as it is."""
+def cut(model: Any, keep: Keep) -> Any:
+    """The model with some of its layers, in place; everything else stays as it is."""
     from torch import nn
 
     deep = model.config

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -45,7 +45,9 @@ class PretrainedModel(Spec):
     revision: str | None = None
     dtype: Precision = "float32"
     attention: Attention | None = Field(None, description="transformers' own choice where null")
-    keep_layers: int | None = Field(None, ge=1, description="layers that stay, evenly spaced; all where null")
+    keep_layers: Annotated[int, Field(ge=1)] | tuple[int, ...] | None = Field(
+        None, description="how many layers stay, evenly spaced, or a list of them, counted from 0; all where null"
+    )
     trust_remote_code: bool = False
     quantise: Bits | None = Field(
         None,
@@ -109,7 +111,7 @@ class PretrainedModel(Spec):
             )
         if tokenizer is not None:
             check_fits(tokenizer, model)
-        return with_attention(cut(model, self.keep_layers) if self.keep_layers else model, self.attention)
+        return with_attention(cut(model, self.keep_layers) if self.keep_layers is not None else model, self.attention)
 
     def parameters(self, tokenizer: Any) -> int:
         """How many weights there are, without loading any."""
@@ -130,7 +132,7 @@ class PretrainedModel(Spec):
             raise PladError(
                 f"{self.path} cannot be read as a model: {str(error).splitlines()[0].rstrip('.')}. {_remedy(self.path)}"
             ) from None
-        return shallow_config(config, self.keep_layers) if self.keep_layers else config
+        return config if self.keep_layers is None else shallow_config(config, self.keep_layers)
 
 
 def _remedy(path: str) -> str:

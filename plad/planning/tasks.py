@@ -69,7 +69,10 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     settings = {
         "task": data["task"] | {"source": _determining(data["task"]["source"])},
         "prompt": data["prompt"],
-        "tokenizers": [None if recipe.teacher.text_only else data["teacher"]["model"], data["student"]["model"]],
+        "tokenizers": [
+            None if recipe.teacher.text_only else _deep(data["teacher"]["model"]),
+            _deep(data["student"]["model"]),
+        ],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [described(file) for file in files if file],
         **({} if recipe.teacher.text_only else own_prompt(data)),
@@ -77,6 +80,11 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
     return task_of("prepare", stages.prepare, settings, [], *outputs)
+
+
+def _deep(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model with all of its layers, whose tokenizer is the same."""
+    return {key: None if key == "keep_layers" else value for key, value in model.items()}
 
 
 def _determining(source: Mapping[str, Any]) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def write_adapter(model: RunModel, out: Path) -> Formatter:
 def public_base(model: RunModel) -> str | None:
     """The hub id or folder whose weights an adapter of the run belongs to as they are; None where the run made them."""
     role, source = model.role, model.role.model
-    if source.type != "pretrained" or source.keep_layers:
+    if source.type != "pretrained" or source.keep_layers is not None:
         return None
     fresh = role.sft is None or model.name in ("teacher", "student")
     return str(source.path) if fresh else None

@@ -1,5 +1,4 @@
 import random
-import time
 from dataclasses import fields
 
 import pytest
@@ -134,10 +133,9 @@ def test_counts_name_every_split():
 
 
 @pytest.mark.slow
-def test_twenty_thousand_prompts_take_seconds():
+def test_of_twenty_thousand_unlike_prompts_none_is_dropped():
     rng = random.Random(0)
     words = [f"w{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}" for i in range(676)]
     prompts = [example(" ".join(rng.choices(words, k=60)), None) for _ in range(20_000)]
-    start = time.process_time()
-    split(prompts, Splits(), 0)
-    assert time.process_time() - start < 30
+    parts = split(prompts, Splits(), 0)
+    assert sorted(prompt.id for name in NAMES for prompt in getattr(parts, name)) == sorted(p.id for p in prompts)
