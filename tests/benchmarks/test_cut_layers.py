@@ -13,7 +13,8 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from plad.config import load_recipe
 from plad.errors import PladError
-from plad.training.layout import Example
+from plad.training.layout import Batch, Example
+from plad.training.likelihood import choose_layout
 
 EXAMPLES = [Example([5, 6, 7], [[8, 9, 2]]), Example([10, 11], [[12, 2]])]
 
@@ -38,6 +39,11 @@ def model() -> Any:
     return LlamaForCausalLM(config).eval()
 
 
+@pytest.fixture
+def batch(model: Any) -> Batch:
+    return choose_layout(model, 0)(EXAMPLES)
+
+
 def expected(model: Any, left: list[int]) -> float:
     """Nats a token by transformers' own loss, whose mean is over the tokens of one example."""
     whole, total = model.model.layers, 0.0
@@ -53,14 +59,14 @@ def expected(model: Any, left: list[int]) -> float:
     return total / 5
 
 
-def test_the_layer_whose_loss_costs_least_goes_first(script: Any, model: Any) -> None:
-    assert script.loss(model, 0, EXAMPLES) == pytest.approx(expected(model, [0, 1, 2, 3]), rel=1e-5)
+def test_the_layer_whose_loss_costs_least_goes_first(script: Any, model: Any, batch: Batch) -> None:
+    assert script.loss(model, batch) == pytest.approx(expected(model, [0, 1, 2, 3]), rel=1e-5)
     without = {n: expected(model, [k for k in range(4) if k != n]) for n in range(4)}
     first = min(without, key=without.get)  # type: ignore[arg-type]
     three = [n for n in range(4) if n != first]
     again = {n: expected(model, [k for k in three if k != n]) for n in three}
     second = min(again, key=again.get)  # type: ignore[arg-type]
-    found = list(script.path(model, 0, EXAMPLES, 2))
+    found = list(script.path(model, batch, 2))
     assert [(dropped, left) for dropped, left, _ in found] == [
         (first, three),
         (second, [n for n in three if n != second]),

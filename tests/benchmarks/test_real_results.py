@@ -1,4 +1,4 @@
-"""The scripts behind docs/results.md: generated parts, the cell that anybody can run again, how a student was cut."""
+"""The scripts behind docs/results.md: its generated parts, and the cell that anybody can run again."""
 
 from __future__ import annotations
 
