@@ -96,15 +96,15 @@ def _layout_of(model: Any, pad_id: int) -> DecoderLayout | EncoderDecoderLayout:
     """
     if model.config.is_encoder_decoder:
         return EncoderDecoderLayout(pad_id, int(model.config.decoder_start_token_id))
-    error, effect = _sharing_error(model, pad_id)
-    if error <= 0.1 * effect and "local" not in getattr(model.config, "attention_layers", ()):
+    error, allowed = _sharing_error(model, pad_id)
+    if error <= allowed and "local" not in getattr(model.config, "attention_layers", ()):
         return DecoderLayout(pad_id)
     logger.warning(
         "Prompts are not shared between responses: %s gives other log-probabilities that way (by %.2g nats).",
         type(base_model(model)).__name__,
         error,
     )
-    return DecoderLayout(pad_id, share_prefix=False, head_apart=_head_error(model, pad_id) <= 0.1 * effect)
+    return DecoderLayout(pad_id, share_prefix=False, head_apart=_head_error(model, pad_id) <= allowed)
 
 
 def within(wrapped: nn.Module, module: nn.Module, function: Callable[[nn.Module], Any]) -> Any:
@@ -216,26 +216,36 @@ def _log_softmax_at(logits_SV: Tensor, target_S: Tensor) -> Tensor:
 
 
 def _sharing_error(model: Any, pad_id: int) -> tuple[float, float]:
-    """How far the shared layout is from the plain one, and how far a deliberately leaky mask is, in nats.
+    """How far the shared layout is from the plain one, and how far it may be, in nats.
 
-    The second is the yardstick: in a freshly initialised model even a wrong mask moves a log-probability by little,
-    and in bf16 even a right one moves it by some rounding.
+    Allowed is a tenth of what a deliberately leaky mask does, since in a freshly initialised model even a wrong mask
+    moves a log-probability by little, and twice what the plain layout differs by when examples stand alone: rounding,
+    which in bf16 grows with depth.
     """
     examples = _trial_examples(model)
     shared, plain = (DecoderLayout(pad_id, share_prefix=share)(examples) for share in (True, False))
     leaky = shared | {"branch": torch.zeros_like(shared["branch"]), "example": torch.zeros_like(shared["example"])}
-    found = _trial(model, plain, shared, leaky)
+    alone = [DecoderLayout(pad_id, share_prefix=False)([example]) for example in examples]
+    found = _trial(model, plain, shared, leaky, *alone)
     if found is None:
         return float("inf"), 0.0
-    truth, ours, wrong = found
-    return float((ours - truth).abs().max()), float((wrong - truth).abs().max())
+    truth, ours, wrong, *single = found
+    effect = _furthest(wrong, truth)
+    rounding = max(_furthest(one[0], beside) for one, beside in zip(single, truth, strict=True))
+    return _furthest(ours, truth), 0.1 * effect + 2 * rounding
+
+
+def _furthest(some: Tensor, others: Tensor) -> float:
+    """The largest difference between log-probabilities; those of more tokens have zeros behind."""
+    T = min(some.shape[-1], others.shape[-1])
+    return float((some[..., :T] - others[..., :T]).abs().max())
 
 
 def _head_error(model: Any, pad_id: int) -> float:
     """How far the head, applied by us to states of the plain layout, is from the model's own logits, in nats."""
     layouts = (DecoderLayout(pad_id, share_prefix=False, head_apart=apart) for apart in (False, True))
     found = _trial(model, *(layout(_trial_examples(model)) for layout in layouts))
-    return float((found[0] - found[1]).abs().max()) if found else float("inf")
+    return _furthest(*found) if found else float("inf")
 
 
 def _trial_examples(model: Any) -> list[Example]:
