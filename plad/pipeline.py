@@ -15,7 +15,7 @@ from pathlib import Path
 
 from plad import interrupt, stages
 from plad.changes import changes
-from plad.config import Recipe
+from plad.config import Recipe, check
 from plad.errors import PladError, nearest
 from plad.launching import Leader, Place, Work, follow, gpus, place_of, train_in_processes
 from plad.planning import FORMAT, STAGES, Task, fingerprints, plan
@@ -43,13 +43,14 @@ def run(
         url: where each finished task is copied, and what is missing in `folder` is taken from.
 
     Raises:
-        PladError: the folder is in use or of a newer plad, a name is no stage, an earlier stage is missing, or the
-            disk is full.
+        PladError: the recipe makes no sense as a whole, the folder is in use or of a newer plad, a name is no stage, an
+            earlier stage is missing, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed; what was under way is kept, up to its last step.
     """
     for name in (*force, *([only] if only else [])):
         if name not in STAGES:
             raise PladError(f"there is no stage {name!r}.{nearest(name, STAGES)} Stages: {', '.join(STAGES)}.")
+    check(recipe)
     run = Run(folder, beside)
     launch, place = place_of(recipe.launch, os.environ)
     if launch.several:
