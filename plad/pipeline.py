@@ -64,6 +64,8 @@ def run(
             f"several machines train on one run folder that all of them see, but the run is kept at {url}. "
             "Name a folder on a disk that they share, or set launch.nodes to 1."
         )
+    tasks, forced = plan(recipe), set(force)
+    marks = fingerprints(tasks, recipe.seed)
     with (
         _room_on_disk(folder),
         run.lock(),
@@ -71,12 +73,11 @@ def run(
         leader.until_the_end(),
         mirrored(run, url, display.say) as mirror,
     ):
-        _greet(run, recipe.seed, display)
-        tasks = plan(recipe)
-        marks = fingerprints(tasks, recipe.seed)
-        todo = _todo(run, tasks, marks, set(force))
-        with _told_how_it_ends(run, display):
-            _tell(run, tasks, todo, set(force), display)
+
+        def work_off() -> bool:
+            """Do what is due, and say whether that was all: what a source gives is known once it has been read."""
+            todo = _todo(run, tasks, marks, forced)
+            _tell(run, tasks, todo, forced, display)
             run.drop_workspaces({task.name: marks[task.name] for task in todo})
             due = _only(tasks, todo, only) if only else todo
             if any(task.stage in ("sft", "distill") for task in due):
@@ -86,12 +87,20 @@ def run(
                 run.start(recipe.to_yaml(), recipe.seed, FORMAT, [task.name for task in tasks])
             for task in due:
                 interrupt.check()
-                # Its followers are forgotten with it: should this process end here, they are still due.
-                run.begin(task.name, [other.name for other in tasks if task.name in other.after])
+                # What is due behind it is forgotten with it: should this process end here, it is still due.
+                run.begin(task.name, _behind(task, todo))
                 mirror.note()
-                if task.stage in force or not _taken(run, task, marks[task.name], map(Run, beside), display):
+                if task.stage in forced or not _taken(run, task, marks[task.name], map(Run, beside), display):
                     _execute(run, recipe, task, marks[task.name], display, leader)
                 mirror.finish(task.outputs)
+                if task.handed_on is not None and any(_of_other_rows(run, run, it) for it in tasks if it not in todo):
+                    return False
+            return True
+
+        _greet(run, recipe.seed, display)
+        with _told_how_it_ends(run, display):
+            while not work_off():
+                pass
     return run
 
 
@@ -110,18 +119,51 @@ def _help(run: Run, launch: Launch, place: Place, display: Display) -> None:
 
 
 def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]) -> list[Task]:
-    """The tasks that are not done, and all that follow one of them."""
-    again: set[str] = set()
+    """The tasks that are not done, and what follows one that is made again though its settings are as they were.
+
+    What follows a task whose settings changed is due by its own fingerprint, as far as it depends on them.
+    """
+    due, unsure = [], set[str]()
     for task in tasks:
-        done = _done(run, task, marks[task.name]) and task.stage not in force
-        if not done or again & set(task.after):
-            again.add(task.name)
-    return [task for task in tasks if task.name in again]
+        if task.stage in force or _amiss(run, task) or unsure & set(task.after):
+            unsure.add(task.name)
+        if task.name in unsure or not _done(run, task, marks[task.name]):
+            due.append(task)
+    return due
+
+
+def _amiss(run: Run, task: Task) -> str | None:
+    """What is wrong with what a task has left, by its record."""
+    return run.amiss(task.outputs, (run.finished(task.name) or {}).get("sizes", {}))
 
 
 def _done(run: Run, task: Task, mark: str) -> bool:
-    record = run.finished(task.name) or {}
-    return record.get("fingerprint") == mark and run.amiss(task.outputs, record.get("sizes", {})) is None
+    same = (run.finished(task.name) or {}).get("fingerprint") == mark
+    return same and _amiss(run, task) is None and not _of_other_rows(run, run, task)
+
+
+def _rows(run: Run) -> dict[str, str]:
+    """The digest of the rows that the task's source gave, for the record of what is made of them."""
+    summary = (run.finished("prepare") or {}).get("summary") or {}
+    return {"rows": summary["rows"]} if "rows" in summary else {}
+
+
+def _of_other_rows(run: Run, maker: Run, task: Task) -> bool:
+    """Whether what a run made is of other rows than a run's source gave last, which its settings need not tell.
+
+    Of a folder that was written before they were recorded, and while `prepare` is due, nothing is known.
+    """
+    made_of, now = (maker.finished(task.name) or {}).get("rows"), _rows(run).get("rows")
+    return None not in (made_of, now) and made_of != now
+
+
+def _behind(task: Task, todo: Sequence[Task]) -> list[str]:
+    """What is due and depends on a task."""
+    found: list[str] = []
+    for other in todo:
+        if {task.name, *found} & set(other.after):
+            found.append(other.name)
+    return found
 
 
 def _greet(run: Run, seed: int, display: Display) -> None:
@@ -171,7 +213,8 @@ def _why_again(run: Run, task: Task, force: set[str]) -> str | None:
         return "it is forced"
     differing = changes(record.get("settings", {}), task.settings)
     told = "; ".join(f"{key}: {old} → {new}" for key, old, new in differing)
-    return told or run.amiss(task.outputs, record.get("sizes", {}))
+    rows = "it is made of other rows than the task's source gives now" if _of_other_rows(run, run, task) else None
+    return told or _amiss(run, task) or rows
 
 
 def _wanted(tasks: Sequence[Task], due: Sequence[Task]) -> tuple[list[str], bool]:
@@ -205,7 +248,7 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display, 
         else:
             summary = task.work(stages.Context(run, recipe, display, workspace))
     spent = {"seconds": seconds[0], "processor": seconds[1]}
-    record = {**spent, "summary": summary, "settings": dict(task.settings)}
+    record = {**spent, "summary": summary, "settings": dict(task.settings), **(_rows(run) if task.after else {})}
     run.record(task.name, fingerprint=mark, **record, sizes=run.sizes(task.outputs))
     shutil.rmtree(workspace, ignore_errors=True)
     display.event("done", name=task.name, seconds=seconds[0], summary=summary)
@@ -213,7 +256,8 @@ def _execute(run: Run, recipe: Recipe, task: Task, mark: str, display: Display, 
 
 def _taken(run: Run, task: Task, mark: str, others: Iterable[Run], display: Display) -> bool:
     """Take a task's outputs from a run that has done it. A report is of one run, and names its times and versions."""
-    source = next((other for other in others if task.stage != "report" and _done(other, task, mark)), None)
+    had = (other for other in others if _done(other, task, mark) and not _of_other_rows(run, other, task))
+    source = None if task.stage == "report" else next(had, None)
     if source is None:
         return False
     for output in task.outputs:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tiny_run import TASKS, Recorder, outputs, times
+from tiny_run import REPORTS, TASKS, Recorder, differing, finished, outputs, times
 
-from plad.config import Recipe, load_recipe
+from plad.config import Recipe, changed, load_recipe
 from plad.data import Table
 from plad.errors import PladError
 from plad.models import PretrainedModel
 from plad.pipeline import run
 from plad.planning import FORMAT, STAGES, fingerprints, plan
+from plad.records import Prompt
+from plad.stages import SPLITS, Context
 
 Copy = Callable[[], Path]
 
@@ -28,6 +31,10 @@ EDITS = {
     "seed=2": set(TASKS),
     "name=another": set(),
     "task.splits.near_duplicates=0.9": set(TASKS) - {"prepare/check"},
+    "task.splits.max_train=20": set(TASKS) - {"prepare/check"},
+    "task.splits.max_validation=5": set(TASKS) - {"prepare/check"},
+    "task.splits.max_distill=9": {"prepare", "sample/teacher", "sample/student", "pair"} | STUDENTS,
+    "task.splits.max_test=7": {"prepare"} | JUDGED - {"evaluate/judge"},
     "prompt.max_prompt_tokens=65": set(TASKS),
     "teacher.sft.learning_rate=0.02": TEACHER,
     "teacher.model.layers=2": {"prepare/check", *TASKS[1:]},
@@ -91,6 +98,70 @@ def test_another_cut_of_the_student_leaves_the_teacher_and_the_data_as_they_are(
         for student in (2, (0, 3))
     )
     assert due(before, after) == {"prepare/check"} | STUDENT
+
+
+def test_more_test_prompts_train_nothing_anew(copy_of_run: Copy, tiny_recipe: Path, tmp_path: Path) -> None:
+    """The folder comes to be the one of a run that had the setting from the beginning."""
+    folder, cap = copy_of_run(), "task.splits.max_test=7"
+    display = Recorder()
+    run(load_recipe(folder / "recipe.yaml", [cap]), folder, display)
+    assert set(display.worked) == EDITS[cap]
+    assert "  prepare runs again: task.splits.max_test: None → 7" in display.lines
+    fresh = run(load_recipe(tiny_recipe, [cap]), tmp_path / "fresh", Recorder()).folder
+    assert differing(folder, fresh) <= REPORTS
+
+
+def test_stopped_while_it_reads_again_it_still_trains_nothing_anew(copy_of_run: Copy) -> None:
+    folder, cap = copy_of_run(), "task.splits.max_test=7"
+    with pytest.raises(BegunError):
+        run(load_recipe(folder / "recipe.yaml", [cap]), folder, Planning())
+    assert "prepare" not in finished(folder)
+    assert set(planned(folder).todo) == EDITS[cap]
+
+
+def test_a_task_depends_on_the_cap_of_each_split_that_it_reads(
+    tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by what stages do in a run of rounds, with a guard."""
+    display, read, prompts = Recorder(), set[tuple[str, str]](), Context.prompts
+
+    def noting(context: Context, name: str) -> Sequence[Prompt]:
+        [*_, (_, doing)] = (event for event in display.events if event[0] == "task")
+        read.add((doing["name"], name))
+        return prompts(context, name)
+
+    monkeypatch.setattr(Context, "prompts", noting)
+    recipe = load_recipe(tiny_recipe, ["distill.rounds=2", "distill.guard={every: 2}"])
+    run(recipe, tmp_path / "run", display)
+    assert {split for _, split in read} == set(SPLITS)
+    assert len({task for task, _ in read}) > 15
+    capped = {name: changed(recipe, [f"task.splits.max_{name}=5"]) for name in SPLITS}
+    assert {(task, split) for task, split in read if task not in due(recipe, capped[split])} == set()
+
+
+def test_a_source_that_gives_other_rows_makes_all_again(copy_of_run: Copy, tiny_recipe: Path, tmp_path: Path) -> None:
+    """Though no setting tells: as of the next version of a package, so of a file of the same name, size and time."""
+    folder, data = copy_of_run(), tmp_path / "data.jsonl"
+    source = Path(load_recipe(tiny_recipe).task.source.path)
+    at = source.stat()
+
+    def put(text: str) -> None:
+        data.write_text(text)
+        os.utime(data, ns=(at.st_atime_ns, at.st_mtime_ns))
+
+    put(source.read_text())
+    moved = f"task.source.path={data}"
+    run(load_recipe(folder / "recipe.yaml", [moved]), folder, Recorder())
+    put(source.read_text().replace("red box in", "tin box in"))
+    untold = Recorder()
+    run(load_recipe(folder / "recipe.yaml"), folder, untold)
+    assert untold.worked == [], "nobody looks into a source whose task is done"
+    display = Recorder()
+    run(load_recipe(folder / "recipe.yaml", ["task.splits.max_test=7"]), folder, display)
+    assert display.worked == ["prepare", *(name for name in TASKS if name not in ("prepare", "prepare/check"))]
+    assert "  sft/teacher runs again: it is made of other rows than the task's source gives now" in display.lines
+    fresh = run(load_recipe(folder / "recipe.yaml"), tmp_path / "fresh", Recorder()).folder
+    assert differing(folder, fresh) <= REPORTS
 
 
 def test_every_section_of_a_recipe_is_edited_above() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from plad import stages
 from plad.config import Recipe
-from plad.planning.settings import asked_of, normalised_by, once, trained_by, with_a_say
+from plad.planning.settings import asked_of, caps, normalised_by, once, trained_by, with_a_say
 from plad.planning.task import Task, task_of
 
 TABLE = 2
@@ -27,7 +27,7 @@ def evaluation_tasks(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
     """Answers of every model, scores, the table, calibration, and the report."""
     tasks = []
     names = ["teacher", "student", *recipe.methods]
-    sampling = {"sampling": once(data["evaluate"]["sampling"] or data["sample"]), "split": data["evaluate"]["split"]}
+    sampling = {"sampling": once(data["evaluate"]["sampling"] or data["sample"]), **_asked(data)}
     # A pairwise judge sets the others beside the initial student, which therefore answers first.
     for name in sorted(names, key=lambda name: name != "student") if recipe.evaluate.pairwise else names:
         after = [trained_by(recipe, name), "evaluate/judge"]
@@ -49,7 +49,14 @@ def evaluation_tasks(recipe: Recipe, data: Mapping[str, Any]) -> list[Task]:
         students = names[1:] if recipe.evaluate.calibration.of == "all" else ["student", names[-1]]
         tasks.append(_calibrate(data, students))
     shown = [task.name for task in tasks if task.name in ("evaluate/results", "evaluate/calibration")]
-    return [*tasks, task_of("report", stages.report, {}, shown, "report.html", "report.md")]
+    # The report counts the prompts of all splits.
+    return [*tasks, task_of("report", stages.report, caps(data, *stages.SPLITS), shown, "report.html", "report.md")]
+
+
+def _asked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The prompts that every model is evaluated on."""
+    split = data["evaluate"]["split"]
+    return {"split": split, **caps(data, split)}
 
 
 def _verdicts(recipe: Recipe, name: str) -> list[str]:
@@ -64,7 +71,7 @@ def _calibrate(data: Mapping[str, Any], names: list[str]) -> Task:
     settings = {
         "calibration": with_a_say(data["evaluate"]["calibration"]),
         "sample": data["sample"],
-        "split": data["evaluate"]["split"],
+        **_asked(data),
         "normalise": normalised_by(data),
     }
     after = ["sft/student", *(f"distill/{name}" for name in names[1:]), "evaluate/judge"]

@@ -79,6 +79,21 @@ def share_of(data: Mapping[str, Any]) -> dict[str, Any]:
     return {} if share == 1 else {"share": share}
 
 
+def caps(data: Mapping[str, Any], *splits: str) -> dict[str, Any]:
+    """How many prompts the splits that a task reads keep at most, where they keep not all.
+
+    A cap determines its own split, so that `prepare` hands none of them on. A task names those of the splits that it is
+    the first to read: what follows it depends on them by its fingerprint.
+    """
+    found = {name: cap for name in splits if (cap := data["task"]["splits"][f"max_{name}"]) is not None}
+    return {"at_most": found} if found else {}
+
+
+def without_caps(task: Mapping[str, Any]) -> dict[str, Any]:
+    """A task whose splits keep all."""
+    return {**task, "splits": {key: None if key.startswith("max_") else value for key, value in task["splits"].items()}}
+
+
 def normalised_by(data: Mapping[str, Any]) -> str:
     """By which likelihood the hardest negative is chosen, and calibration measured."""
     return str(data["distill"]["loss"]["normalise"])

@@ -27,6 +27,8 @@ class Task:
     outputs: tuple[str, ...]
     trains: bool = False
     """Whether it is one of those that several processes do where the recipe says so."""
+    handed_on: Mapping[str, Any] | None = None
+    """What of its settings every task depends on that follows it; all of them where None."""
 
     @property
     def stage(self) -> str:
@@ -37,9 +39,13 @@ class Task:
 def fingerprints(tasks: Iterable[Task], seed: int) -> dict[str, str]:
     """The fingerprint of each task."""
     found: dict[str, str] = {}
+    handed_on: dict[str, str] = {}
     for task in tasks:
-        follows = {name: found[name] for name in task.after}
-        found[task.name] = fingerprint([FORMAT, seed, task.name, task.settings, follows])
+        follows = {name: handed_on[name] for name in task.after}
+        found[task.name], handed_on[task.name] = (
+            fingerprint([FORMAT, seed, task.name, settings, follows])
+            for settings in (task.settings, task.settings if task.handed_on is None else task.handed_on)
+        )
     return found
 
 

@@ -11,7 +11,17 @@ from plad import stages
 from plad.config import Recipe
 from plad.planning.distilling import distill_task, kept_texts, logits_task, round_tasks
 from plad.planning.evaluating import evaluation_tasks, judge_task
-from plad.planning.settings import asked_of, described, determining, own_prompt, pairing, prompt_of, trained_by
+from plad.planning.settings import (
+    asked_of,
+    caps,
+    described,
+    determining,
+    own_prompt,
+    pairing,
+    prompt_of,
+    trained_by,
+    without_caps,
+)
 from plad.planning.task import Task, task_of
 
 
@@ -20,12 +30,13 @@ def plan(recipe: Recipe) -> list[Task]:
     data = determining(recipe.model_dump(mode="json"))
     tasks = [_check(recipe, data), _prepare(recipe, data)]
     for name in ["student"] if recipe.teacher.text_only else ["teacher", "student"]:
-        settings = {"role": data[name], "prompt": prompt_of(data, name)}
+        settings = {"role": data[name], "prompt": prompt_of(data, name)} | caps(data, "train", "validation")
         tuned = task_of(f"sft/{name}", partial(stages.fine_tune, name=name), settings, ["prepare"], f"models/{name}")
         tasks.append(replace(tuned, trains=data[name]["sft"] is not None))
     for name in ("teacher", "student"):
         output = f"generations/{name}.jsonl"
         settings = data["sample"] | {"samples": recipe.sampling_of(name).samples} | asked_of(recipe, data, name)
+        settings |= caps(data, "distill")
         tasks.append(
             task_of(f"sample/{name}", partial(stages.sample, name=name), settings, [trained_by(recipe, name)], output)
         )
@@ -79,7 +90,8 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     }
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
-    return task_of("prepare", stages.prepare, settings, [], *outputs)
+    prepared = task_of("prepare", stages.prepare, settings, [], *outputs)
+    return replace(prepared, handed_on=settings | {"task": without_caps(settings["task"])})
 
 
 def _deep(model: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from plad.data import Division, divided
 from plad.errors import PladError
 from plad.models.prompts import Formatter
-from plad.records import Lines, Prompt, read_records
+from plad.records import Lines, Prompt, dump_line, read_records
 from plad.runs import write_json, write_jsonl
 from plad.stages.context import SPLITS, Context
 from plad.stages.models import load_tokenizer, with_weights
@@ -19,10 +20,10 @@ from plad.stages.models import load_tokenizer, with_weights
 def prepare(context: Context) -> dict[str, Any]:
     """Read the task, drop duplicates, divide it, and check that every prompt fits the models.
 
-    Prompts go from the task to disk, and from there to the splits, one by one.
+    Prompts go from the task to disk, and from there to the splits, one by one. The summary has a digest of all of them.
     """
-    recipe = context.recipe
-    with divided(_read(context), recipe.task.splits, recipe.seed, context.workspace) as division:
+    recipe, rows = context.recipe, sha256()
+    with divided(_read(context, rows), recipe.task.splits, recipe.seed, context.workspace) as division:
         drafts = {name: _drafted(context, name, division) for name in SPLITS}
         counts = dict(division.counts)
     parts = {name: read_records(draft, Prompt) for name, draft in drafts.items()}
@@ -36,12 +37,14 @@ def prepare(context: Context) -> dict[str, Any]:
         context.run.path("data").mkdir(parents=True, exist_ok=True)
         draft.replace(context.run.path("data", f"{name}.jsonl"))
     write_json(context.run.path("data", "summary.json"), {**counts, "splits": kept})
-    return counts
+    return {**counts, "rows": rows.hexdigest()}
 
 
-def _read(context: Context) -> Iterator[Prompt]:
+def _read(context: Context, rows: Any) -> Iterator[Prompt]:
+    """The source's prompts, each of which is added to a digest."""
     with context.display.bar("reading the task", None) as advance:
         for count, prompt in enumerate(context.recipe.task.source.prompts(), start=1):
+            rows.update(dump_line(prompt).encode())
             yield prompt
             advance(count, {})
 
