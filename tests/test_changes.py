@@ -37,7 +37,8 @@ EDITS = {
     "task.splits.max_test=7": {"prepare"} | JUDGED - {"evaluate/judge"},
     "prompt.max_prompt_tokens=65": set(TASKS),
     "teacher.sft.learning_rate=0.02": TEACHER,
-    "teacher.model.layers=2": {"prepare/check", *TASKS[1:]},
+    "teacher.model.layers=2": {"prepare/check", "prepare"} | TEACHER,
+    "student.model.layers=2": {"prepare/check", "prepare"} | STUDENT,
     "teacher.samples=2": {"sample/teacher", "pair"} | STUDENTS,
     "student.sft.max_steps=21": STUDENT,
     "sample.temperature=0.5": set(TASKS) - {"prepare", "sft/teacher", "sft/student"},
@@ -77,6 +78,14 @@ def due(before: Recipe, after: Recipe) -> set[str]:
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_makes_again_what_depends_on_it_and_nothing_else(edit: str, recipe: Recipe, tiny_recipe: Path) -> None:
     assert due(recipe, load_recipe(tiny_recipe, [edit])) == EDITS[edit]
+
+
+@pytest.mark.parametrize("which", ["prompt", "teacher.prompt"])
+def test_where_long_prompts_are_dropped_the_data_depend_on_both_models(which: str, tiny_recipe: Path) -> None:
+    """What one tokenizer finds too long, the other model does not see."""
+    drop = f"{which}={{max_prompt_tokens: 64, max_response_tokens: 16, too_long: drop}}"
+    before, after = (load_recipe(tiny_recipe, [drop, *more]) for more in ([], ["student.model.layers=2"]))
+    assert due(before, after) == set(TASKS)
 
 
 def test_how_rows_come_makes_nothing_again(recipe: Recipe) -> None:

@@ -90,8 +90,11 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     }
     outputs = [f"data/{name}.jsonl" for name in stages.SPLITS] + ["data/summary.json"]
     outputs += [f"models/.tokenizer-{name}" for name in stages.with_weights(recipe)]
-    prepared = task_of("prepare", stages.prepare, settings, [], *outputs)
-    return replace(prepared, handed_on=settings | {"task": without_caps(settings["task"])})
+    handed_on = settings | {"task": without_caps(settings["task"])}
+    if not any(prompt and prompt["too_long"] == "drop" for prompt in (data["prompt"], data["teacher_prompt"])):
+        # What a tokenizer reads then decides of no prompt, and a model's own is among the settings of its task.
+        del handed_on["tokenizers"]
+    return replace(task_of("prepare", stages.prepare, settings, [], *outputs), handed_on=handed_on)
 
 
 def _deep(model: Mapping[str, Any]) -> dict[str, Any]:

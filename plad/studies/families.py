@@ -23,7 +23,9 @@ def families(
     display: Display,
     students: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """Each method that learns from text, by the family of the student; the teacher is trained once a seed.
+    """Each method that learns from text, by the family of the student.
+
+    The teacher is trained once a seed, unless long prompts are dropped: which these are is for both models to say.
 
     Args:
         students: a `student.model` by the name that the table gives it. Of a model from scratch, by default, a

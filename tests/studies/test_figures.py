@@ -128,6 +128,8 @@ def test_families(study: Study) -> None:
     assert set(values(found, "PLaD")) == {"llama", "t5"}
     config = json.loads((out / "student-t5-seed-1" / "models" / "student" / "config.json").read_text())
     assert config["model_type"] == "t5"
+    models = [out / f"student-{name}-seed-1" / "models" / "teacher" / "model.safetensors" for name in ("llama", "t5")]
+    assert models[0].samefile(models[1]), "the teacher is trained once"
 
 
 @pytest.mark.slow
