@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tiny_run import REPORTS, TASKS, Recorder, differing, finished, outputs, times
@@ -96,15 +97,26 @@ def test_how_rows_come_makes_nothing_again(recipe: Recipe) -> None:
     assert due(before, after) == set()
 
 
-def test_another_cut_of_the_student_leaves_the_teacher_and_the_data_as_they_are(recipe: Recipe) -> None:
+@pytest.mark.parametrize(
+    "held",
+    [{"keep_layers": (0, 3)}, {"dtype": "bfloat16"}, {"attention": "eager"}, {"quantise": "4bit"}],
+    ids=lambda held: str(*held),
+)
+def test_how_a_students_weights_are_held_leaves_the_teacher_and_the_data_as_they_are(
+    held: dict[str, Any], recipe: Recipe
+) -> None:
+    """Though long prompts are dropped: its tokenizer is the same."""
+    model: dict[str, Any] = {"path": "a/b", "keep_layers": 2}
+    roles: dict[str, dict[str, Any]] = {"teacher": {"path": "a/b"}, "student": model}
     before, after = (
         recipe.model_copy(
             update={
-                name: getattr(recipe, name).model_copy(update={"model": PretrainedModel(path="a/b", keep_layers=keep)})
-                for name, keep in (("teacher", None), ("student", student))
+                name: getattr(recipe, name).model_copy(update={"model": PretrainedModel(**role)})
+                for name, role in (roles | edit).items()
             }
+            | {"prompt": recipe.prompt.model_copy(update={"too_long": "drop"})}
         )
-        for student in (2, (0, 3))
+        for edit in ({}, {"student": model | held})
     )
     assert due(before, after) == {"prepare/check"} | STUDENT
 

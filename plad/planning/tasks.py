@@ -81,8 +81,8 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
         "task": data["task"] | {"source": _determining(data["task"]["source"])},
         "prompt": data["prompt"],
         "tokenizers": [
-            None if recipe.teacher.text_only else _deep(data["teacher"]["model"]),
-            _deep(data["student"]["model"]),
+            None if recipe.teacher.text_only else _read_by(data["teacher"]["model"]),
+            _read_by(data["student"]["model"]),
         ],
         # An edit of the data is a change of the recipe as much as one of the recipe's own text.
         "files": [described(file) for file in files if file],
@@ -97,9 +97,13 @@ def _prepare(recipe: Recipe, data: Mapping[str, Any]) -> Task:
     return replace(task_of("prepare", stages.prepare, settings, [], *outputs), handed_on=handed_on)
 
 
-def _deep(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A model with all of its layers, whose tokenizer is the same."""
-    return {key: None if key == "keep_layers" else value for key, value in model.items()}
+AS_THEY_ARE = {"keep_layers": None, "dtype": "float32", "attention": None}
+"""How many of a model's weights there are and how they are held, of which its tokenizer knows nothing; the defaults."""
+
+
+def _read_by(model: Mapping[str, Any]) -> dict[str, Any]:
+    """What determines a model's tokenizer."""
+    return {key: AS_THEY_ARE.get(key, value) for key, value in model.items() if key != "quantise"}
 
 
 def _determining(source: Mapping[str, Any]) -> dict[str, Any]:
