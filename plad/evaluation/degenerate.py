@@ -46,8 +46,8 @@ def _collapse(label: str, rows: Rows, before: Rows, prompts: Sequence[Prompt]) -
         return None
     return (
         f"{label} hardly answers any more: {now:.1f} words on average and {100 * empty:.0f} % empty answers, against "
-        f"{then:.1f} words of the initial student and {human:.1f} of the references. Try a lower learning_rate, fewer "
-        "epochs, or `normalise: mean` where the loss sums over tokens."
+        f"{then:.1f} words of the initial student and {human:.1f} of the references. Try distill.loss.anchor (3 "
+        "is recommended), a lower learning_rate, fewer epochs, or `normalise: mean` where the loss sums over tokens."
     )
 
 

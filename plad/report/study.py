@@ -25,6 +25,7 @@ class StudyPage:
     note: str
     charts: tuple[Chart, ...]
     recipe: str
+    warnings: tuple[tuple[str, Sequence[str]], ...] = ()
 
 
 @dataclass(frozen=True)

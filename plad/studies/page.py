@@ -35,6 +35,7 @@ def html_page(table: Table, title: str, recipe: str) -> str:
         note=f"{table['n']:,} test prompts in all. {NOTE} {legend(table) if measured(table) else ''}".strip(),
         charts=tuple(_charts(table)),
         recipe=recipe,
+        warnings=tuple((each["run"], each["told"]) for each in table.get("warnings", ())),
     )
     return render_study(page)
 

@@ -21,7 +21,13 @@ def markdown_table(table: Mapping[str, Any]) -> str:
     heads += [head for head, *_ in COSTS.values()]
     lines = [_header(table), "", _line(heads), _line(["---", *["--:"] * (len(heads) - 1)])]
     lines += [*(_line(_cells(row)) for row in table["rows"]), "", NOTE]
-    return "\n".join([*lines, *_beside(table)]) + "\n"
+    return "\n".join([*lines, *_beside(table), *_warnings(table)]) + "\n"
+
+
+def _warnings(table: Mapping[str, Any]) -> list[str]:
+    """What evaluation has to say against the models, in the words of each run's own report."""
+    told = [f"- {each['run']}: {sentence}" for each in table.get("warnings", ()) for sentence in each["told"]]
+    return ["", "Warnings:", "", *told] if told else []
 
 
 def _beside(table: Mapping[str, Any]) -> list[str]:

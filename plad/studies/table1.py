@@ -101,6 +101,7 @@ def collect(runs: Sequence[Run], others: Mapping[str, Sequence[Run]] | None = No
         "scorers": scorers,
         "processor": _processor(runs),
         "teacher_student": mean_over_seeds(gap).to_json(),
+        "warnings": _warnings(runs, results),
         "rows": [
             {
                 "name": name,
@@ -115,6 +116,12 @@ def collect(runs: Sequence[Run], others: Mapping[str, Sequence[Run]] | None = No
             for name, (label, of, own) in sources.items()
         ],
     }
+
+
+def _warnings(runs: Sequence[Run], results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What evaluation has to say against a run's models, by the run's name."""
+    both = zip(runs, results, strict=True)
+    return [{"run": each.folder.name, "told": found["warnings"]} for each, found in both if found.get("warnings")]
 
 
 def _numbers(by_seed: Sequence[Rows]) -> dict[str, Any]:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:  # it needs the Trainer, whose import a recipe should not wait
     from plad.training.guarding import Guarding
 
 
+LOGGED = 20
+"""Steps that a training logs at the least, where it has so many: fewer show no trend (`training.watch`)."""
+
+
 class Optimisation(Spec):
     """AdamW and its schedule. `batch_size` is the global batch; a device's share of it may be accumulated."""
 
@@ -45,7 +49,7 @@ class Optimisation(Spec):
     precision: MixedPrecision = Field("fp32", description="auto: bf16 where the device computes in it, else fp32")
     gradient_checkpointing: bool = False
     checkpoint_every: int = Field(100, ge=1, description="optimiser steps between checkpoints to resume from")
-    log_every: int = Field(10, ge=1)
+    log_every: int = Field(10, ge=1, description="optimiser steps between logged ones; fewer in a short training")
     report_to: tuple[Literal["tensorboard", "wandb", "mlflow", "trackio"], ...] = Field(
         (), description="trackers that follow the training, and hear what its evaluation came to"
     )
@@ -186,7 +190,7 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
 
     on_cpu = not torch.cuda.is_available() and not torch.backends.mps.is_available()
     share = _share(settings, PartialState(cpu=on_cpu).num_processes)
-    steps = -(-examples // settings.batch_size) * settings.epochs
+    steps = settings.max_steps or -(-examples // settings.batch_size) * settings.epochs
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=settings.epochs,
@@ -195,14 +199,14 @@ def _arguments(settings: Optimisation, folder: Path, seed: int, examples: int) -
         per_device_eval_batch_size=share,
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
-        warmup_steps=int(settings.warmup * (settings.max_steps or steps)),
+        warmup_steps=int(settings.warmup * steps),
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
         bf16=in_bf16(settings.precision, device()),
         gradient_checkpointing=settings.gradient_checkpointing,
         save_steps=settings.checkpoint_every,
         save_total_limit=2,
-        logging_steps=settings.log_every,
+        logging_steps=min(settings.log_every, max(1, int(steps / LOGGED))),
         logging_first_step=True,
         report_to="none",  # its callbacks would write into the workspace, and know neither run nor task
         seed=seed,

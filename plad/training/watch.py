@@ -83,11 +83,11 @@ def _exploding(steps: Sequence[Entry]) -> str | None:
 
 def _unlearnt(steps: Sequence[Entry]) -> str | None:
     chosen = _ends(steps, "chosen_logp")
-    if chosen is None or chosen[0] - chosen[1] <= max(0.5 * abs(chosen[0]), NATS):
+    if chosen is None or chosen[0] - chosen[1] <= max(abs(chosen[0]) / 4, NATS):
         return None
     return (
         f"the preferred answers became less likely too: their log-likelihood fell from {chosen[0]:.3g} to "
-        f"{chosen[1]:.3g}. Try distill.loss.anchor (such as 0.1), a lower learning_rate or fewer epochs."
+        f"{chosen[1]:.3g}. Try distill.loss.anchor (3 is recommended), a lower learning_rate or fewer epochs."
     )
 
 

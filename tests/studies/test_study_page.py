@@ -79,6 +79,13 @@ def test_the_sentence_and_the_numbers() -> None:
     assert text == html_page(table(), "Table 1: docstrings", "name: x")
 
 
+def test_what_is_wrong_with_a_method_is_said_by_run() -> None:
+    warned = table() | {"warnings": [{"run": "seed-2", "told": ["SimPO hardly <i>answers</i>."]}]}
+    text = html_page(warned, "Table 1: docstrings", "name: x")
+    assert "seed-2SimPO hardly <i>answers</i>." in Tags(text).text
+    assert "Warnings" not in Tags(html_page(table(), "Table 1: docstrings", "name: x")).text
+
+
 def test_no_label_breaks_it_and_nothing_is_fetched() -> None:
     text = html_page(table(HOSTILE), HOSTILE, HOSTILE)
     found = Tags(text)

@@ -131,6 +131,16 @@ def test_a_run_that_did_not_record_it_has_none(tmp_path: Path) -> None:
     assert collect([run])["processor"] is None
 
 
+def test_warnings_of_a_run_come_with_the_table(tmp_path: Path) -> None:
+    answers = {"teacher": [1.0], "student": [0.0], "plad": [1.0]}
+    runs = [made(tmp_path / name, answers) for name in ("seed-1", "seed-2")]
+    results = runs[1].folder / "evaluation" / "results.json"
+    results.write_text(json.dumps(json.loads(results.read_text()) | {"warnings": ["PLaD hardly answers any more."]}))
+    table = {"seeds": [1, 2], **collect(runs)}
+    assert table["warnings"] == [{"run": "seed-2", "told": ["PLaD hardly answers any more."]}]
+    assert markdown_table(table).endswith("\n\nWarnings:\n\n- seed-2: PLaD hardly answers any more.\n")
+
+
 def test_markdown_and_csv_hold_the_same_numbers(table: dict[str, Any]) -> None:
     text = markdown_table(table)
     assert text.startswith("**T-S WR 75.0 (")

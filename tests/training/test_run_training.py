@@ -13,6 +13,7 @@ from tiny import letters, make, make_examples
 from plad.errors import PladError
 from plad.losses import RankingCalibration
 from plad.models import Lora
+from plad.training import run as run_module
 from plad.training.examples import Examples
 from plad.training.run import Optimisation, _arguments, _share, train, write_history
 
@@ -20,6 +21,12 @@ from plad.training.run import Optimisation, _arguments, _share, train, write_his
 def model() -> Any:
     torch.manual_seed(2)
     return Lora(r=2, dropout=0.2).wrap(make("llama"), "nowhere")
+
+
+@pytest.fixture(autouse=True)
+def _as_often_as_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven steps would all be logged."""
+    monkeypatch.setattr(run_module, "LOGGED", 1)
 
 
 SETTINGS = Optimisation(batch_size=4, device_tokens=40, max_steps=7, checkpoint_every=2, log_every=3)
@@ -97,6 +104,18 @@ def test_the_curve_can_be_read_while_it_is_made(tmp_path: Path) -> None:
     run(tmp_path, look)
     # From the checkpoint of step 4, which knows what was logged before it.
     assert (at[5], at[7]) == ([1, 3], [1, 3, 6])
+
+
+@pytest.mark.parametrize(
+    ("settings", "every"),
+    [({"max_steps": 78}, 3), ({"max_steps": 1000}, 10), ({"max_steps": 19}, 1), ({"epochs": 2}, 5)],
+)
+def test_a_short_training_is_logged_more_often(
+    settings: dict[str, Any], every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At least 20 times, where it has so many steps; 50 batches twice make 100 steps."""
+    monkeypatch.setattr(run_module, "LOGGED", 20)
+    assert _arguments(Optimisation(**settings), tmp_path, seed=1, examples=400).logging_steps == every
 
 
 def test_history_leaves_out_clocks_and_other_entries(tmp_path: Path) -> None:

@@ -57,10 +57,12 @@ def test_a_margin_explodes_beyond_twice_the_rejected_answers_likelihood(last: fl
         assert "went from 0 to 7.1" in concerns(steps)["exploding margin"]
 
 
-@pytest.mark.parametrize(("last", "told"), [(-2.9, False), (-3.1, True)])
-def test_preferred_answers_that_become_unlikely(last: float, told: bool) -> None:
-    """From −2 by more than half of it: below −3."""
-    found = concerns(curve("chosen_logp", [-2.0] * 10 + [last] * 10))
+@pytest.mark.parametrize(
+    ("first", "last", "told"), [(-4.0, -4.9, False), (-4.0, -5.1, True), (-1.0, -1.4, False), (-1.0, -1.6, True)]
+)
+def test_preferred_answers_that_become_unlikely(first: float, last: float, told: bool) -> None:
+    """By more than a quarter, and by more than half a nat: from −4 below −5, from −1 below −1.5."""
+    found = concerns(curve("chosen_logp", [first] * 10 + [last] * 10))
     assert ("unlearnt" in found) == told
     assert not told or "distill.loss.anchor" in found["unlearnt"]
 
