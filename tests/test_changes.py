@@ -140,6 +140,7 @@ def test_stopped_while_it_reads_again_it_still_trains_nothing_anew(copy_of_run: 
     assert set(planned(folder).todo) == EDITS[cap]
 
 
+@pytest.mark.slow
 def test_a_task_depends_on_the_cap_of_each_split_that_it_reads(
     tiny_recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_task_depends_on_the_cap_of_each_split_that_it_reads(
     assert {(task, split) for task, split in read if task not in due(recipe, capped[split])} == set()
 
 
+@pytest.mark.slow
 def test_a_source_that_gives_other_rows_makes_all_again(copy_of_run: Copy, tiny_recipe: Path, tmp_path: Path) -> None:
     """Though no setting tells: as of the next version of a package, so of a file of the same name, size and time."""
     folder, data = copy_of_run(), tmp_path / "data.jsonl"
