@@ -68,8 +68,11 @@ def _paint(axes: Any, what: str, dots: Sequence[Dot], rule: float | None) -> Non
     axes.set_xscale("log")
     axes.set_xlabel(what, loc="right")
     axes.margins(x=0.25)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    axes.xaxis.set_minor_formatter(lambda value, _: f"{value:,.0f}")
+    low, high = axes.get_xlim()
+    # Over more than half a decade there is no room for every number.
+    digits = "125" if high > 5 * low else "123456789"
+    for which in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
+        which(lambda value, _: f"{value:,.0f}" if f"{value:e}"[0] in digits else "")
     axes.tick_params(axis="x", which="both", labelsize=8)
     in_percent(axes.yaxis)
     axes.locator_params(axis="y", nbins=5)

@@ -26,7 +26,7 @@ def html_page(table: Table, title: str, recipe: str) -> str:
     page = StudyPage(
         title=title,
         kicker=f"seeds {', '.join(map(str, table['seeds']))} · judge {table['scorer']['name']}",
-        verdict=f"{best['label']} gains most over the initial student: it wins {_told(best['against_initial'])}.",
+        verdict=_verdict(best),
         support=(
             f"{subject['label']} wins {_told(subject['against_initial'])}, the teacher {_told(gap)}.",
             *_significant(table, subject["label"]),
@@ -38,6 +38,14 @@ def html_page(table: Table, title: str, recipe: str) -> str:
         warnings=tuple((each["run"], each["told"]) for each in table.get("warnings", ())),
     )
     return render_study(page)
+
+
+def _verdict(best: Mapping[str, Any]) -> str:
+    """Of the row that wins most often over the initial student, which may be less often than not."""
+    label, over = best["label"], best["against_initial"]
+    if over["value"] > 0.5:
+        return f"{label} gains most over the initial student: it wins {_told(over)}."
+    return f"No method gains over the initial student: {label}, the nearest to it, wins {_told(over)}."
 
 
 def _significant(table: Table, subject: str) -> list[str]:

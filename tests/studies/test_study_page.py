@@ -79,6 +79,15 @@ def test_the_sentence_and_the_numbers() -> None:
     assert text == html_page(table(), "Table 1: docstrings", "name: x")
 
 
+def test_where_none_gains_the_sentence_says_so() -> None:
+    losing = table()
+    for each in losing["rows"]:
+        if each["against_initial"] and each["name"] != "teacher":
+            each["against_initial"] = {**each["against_initial"], "value": each["against_initial"]["value"] - 0.25}
+    said = Tags(html_page(losing, "Table 1: docstrings", "name: x")).text.replace("\u00a0", " ")
+    assert "No method gains over the initial student: Standard KD, the nearest to it, wins on 46.0 % of the" in said
+
+
 def test_what_is_wrong_with_a_method_is_said_by_run() -> None:
     warned = table() | {"warnings": [{"run": "seed-2", "told": ["SimPO hardly <i>answers</i>."]}]}
     text = html_page(warned, "Table 1: docstrings", "name: x")
