@@ -127,7 +127,7 @@ def _todo(run: Run, tasks: list[Task], marks: Mapping[str, str], force: set[str]
     for task in tasks:
         if task.stage in force or _amiss(run, task) or unsure & set(task.after):
             unsure.add(task.name)
-        if task.name in unsure or not _done(run, task, marks[task.name]):
+        if task.name in unsure or not _same(run, task, marks[task.name]):
             due.append(task)
     return due
 
@@ -138,8 +138,12 @@ def _amiss(run: Run, task: Task) -> str | None:
 
 
 def _done(run: Run, task: Task, mark: str) -> bool:
-    same = (run.finished(task.name) or {}).get("fingerprint") == mark
-    return same and _amiss(run, task) is None and not _of_other_rows(run, run, task)
+    return _same(run, task, mark) and _amiss(run, task) is None
+
+
+def _same(run: Run, task: Task, mark: str) -> bool:
+    """Whether a task was made from the settings and the rows that it would be made from now."""
+    return (run.finished(task.name) or {}).get("fingerprint") == mark and not _of_other_rows(run, run, task)
 
 
 def _rows(run: Run) -> dict[str, str]:
